@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Descriptors: eventfds between threads, and outputs that never block. Any thread. */
+#pragma once
+
+#include "base/cc.h"
+
+/* A non-blocking, close-on-exec eventfd at 0, or -errno. */
+must_check int fd_event_create(void);
+
+/* Adds one; wakes the reader. Async-signal-safe, keeps errno. */
+void fd_event_signal(int fd);
+
+/* Takes all that was added; false when nothing was. */
+bool fd_event_take(int fd);
+
+/*
+ * Opens an output the contract's way: created if need be, neither truncated nor
+ * appended to, non-blocking, and a FIFO without a reader is accepted. -errno.
+ */
+must_check int fd_open_output(const char *path);
+
+/*
+ * A non-blocking descriptor of our own for what the inherited `fd' leads to, or
+ * -errno. Terminals and pipes are opened anew, so that O_NONBLOCK does not leak
+ * into the programs that share the original; a regular file is duplicated, for
+ * the offset must stay shared.
+ */
+must_check int fd_output_of(int fd);
+
+/* The same for an input. */
+must_check int fd_input_of(int fd);

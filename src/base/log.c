@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/text.h"
+
+enum { LINE_MAX_BYTES = 2048, ID_MAX = 64, BURST = 10, WINDOW_SECONDS = 5 };
+
+static struct {
+	char id[ID_MAX + 1]; /* constant after log_init() */
+	int fd;		     /* (A) -1: standard output, not yet made ours */
+	int level;	     /* (A) */
+	bool show_level;     /* (A) */
+	bool show_origin;    /* (A) */
+	uint64_t missed;     /* (A) */
+} sink = { .fd = -1, .level = LOG_INFO };
+
+static const struct {
+	const char *name, *printed;
+} levels[] = {
+	[LOG_OFF] = { "Off", "OFF" },	    [LOG_ERROR] = { "Error", "ERROR" },
+	[LOG_WARN] = { "Warn", "WARN" },    [LOG_INFO] = { "Info", "INFO" },
+	[LOG_DEBUG] = { "Debug", "DEBUG" }, [LOG_TRACE] = { "Trace", "TRACE" },
+};
+
+#define load(p)	    __atomic_load_n((p), __ATOMIC_RELAXED)
+#define store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+
+void log_init(const char *id)
+{
+	int fd = fd_output_of(STDOUT_FILENO);
+
+	tzset();
+	snprintf(sink.id, sizeof(sink.id), "%s", id);
+	if (fd >= 0)
+		store(&sink.fd, fd);
+}
+
+void log_configure(const struct log_cfg *cfg)
+{
+	store(&sink.level, (int)cfg->level);
+	store(&sink.show_level, cfg->show_level);
+	store(&sink.show_origin, cfg->show_origin);
+}
+
+int log_open(const char *path, struct err *e)
+{
+	int fd = fd_open_output(path);
+	int old;
+
+	if (fd < 0)
+		return err_set(e, ERR_INVALID, fd, "%s (os error %d)", strerror(-fd), -fd);
+	old = load(&sink.fd);
+	if (old < 0) {
+		store(&sink.fd, fd);
+		return 0;
+	}
+	/* In place, so that a thread in the middle of a line never meets a closed fd. */
+	if (dup3(fd, old, O_CLOEXEC) < 0) {
+		int r = -errno;
+
+		close(fd);
+		return err_set(e, ERR_INTERNAL, r, "%s", strerror(-r));
+	}
+	close(fd);
+	return 0;
+}
+
+int log_fd(void)
+{
+	return load(&sink.fd);
+}
+
+uint64_t log_missed(void)
+{
+	return load(&sink.missed);
+}
+
+const char *log_level_name(enum log_level level)
+{
+	return levels[level].name;
+}
+
+int log_level_parse(const char *name, enum log_level *ret_level)
+{
+	if (strcasecmp(name, "Warning") == 0)
+		name = "Warn";
+	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
+		if (strcasecmp(name, levels[i].name) == 0) {
+			*ret_level = (enum log_level)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static void put_prefix(struct text *t, enum log_level level, const char *file, int line)
+{
+	char thread[16] = "";
+	char stamp[32];
+	struct timespec now = { 0 };
+	struct tm tm = { 0 };
+	const char *base = strrchr(file, '/');
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	prctl(PR_GET_NAME, thread);
+	text_fmt(t, "%s.%09ld [%s:%s", stamp, now.tv_nsec, sink.id, thread);
+	if (load(&sink.show_level))
+		text_fmt(t, ":%s", levels[level].printed);
+	if (load(&sink.show_origin))
+		text_fmt(t, ":%s:%d", base ? base + 1 : file, line);
+	text_str(t, "] ");
+}
+
+/* A line stays a line and a terminal stays a terminal, whatever the text holds. */
+static void make_printable(char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '?';
+}
+
+void log_write(enum log_level level, const char *file, int line, const char *fmt, ...)
+{
+	char buf[LINE_MAX_BYTES];
+	struct text t;
+	int saved = errno;
+	int fd = load(&sink.fd);
+	size_t room;
+	va_list ap;
+	int n;
+
+	if ((int)level > load(&sink.level) || fd < 0)
+		return;
+	text_init(&t, buf, sizeof(buf) - 1); /* one more for the newline */
+	put_prefix(&t, level, file, line);
+	room = t.cap - t.len;
+	va_start(ap, fmt);
+	n = vsnprintf(t.buf + t.len, room, fmt, ap);
+	va_end(ap);
+	make_printable(t.buf + t.len);
+	if (n > 0)
+		t.len += (size_t)n < room ? (size_t)n : room - 1;
+	buf[t.len++] = '\n';
+	if (write(fd, buf, t.len) != (ssize_t)t.len)
+		__atomic_fetch_add(&sink.missed, 1, __ATOMIC_RELAXED);
+	errno = saved;
+}
+
+bool log_limit_pass(struct log_limit *limit, uint64_t *ret_suppressed)
+{
+	uint64_t now = clock_monotonic() / USEC_PER_SEC;
+	uint64_t old = load(&limit->window);
+
+	for (;;) {
+		bool fresh = now - (old >> 8) >= WINDOW_SECONDS || old == 0;
+		uint64_t used = fresh ? 0 : old & 0xff;
+
+		if (used >= BURST) {
+			__atomic_fetch_add(&limit->suppressed, 1, __ATOMIC_RELAXED);
+			return false;
+		}
+		if (__atomic_compare_exchange_n(&limit->window, &old,
+						((fresh ? now : old >> 8) << 8) | (used + 1), false,
+						__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			break;
+	}
+	*ret_suppressed = __atomic_exchange_n(&limit->suppressed, 0, __ATOMIC_RELAXED);
+	return true;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/loop.h"
+
+#include <assert.h>
+
+#include "base/fault.h"
+
+int loop_init(struct loop *loop)
+{
+	int fd = FAULT(-EMFILE);
+
+	if (fd < 0)
+		return fd;
+	fd = epoll_create1(EPOLL_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*loop = (struct loop){ .epfd = fd };
+	return 0;
+}
+
+void loop_fini(struct loop *loop)
+{
+	if (loop->epfd >= 0)
+		close(loop->epfd);
+	loop->epfd = -1;
+}
+
+int loop_add(struct loop *loop, struct loop_src *src)
+{
+	struct epoll_event ev = { .events = src->events, .data.ptr = src };
+	int r = FAULT(-ENOSPC);
+
+	assert(!src->added);
+	if (r < 0)
+		return r;
+	if (epoll_ctl(loop->epfd, EPOLL_CTL_ADD, src->fd, &ev) < 0)
+		return -errno;
+	src->added = true;
+	return 0;
+}
+
+void loop_modify(struct loop *loop, struct loop_src *src, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = src };
+
+	assert(src->added);
+	if (src->events == events)
+		return;
+	src->events = events;
+	/* Cannot fail: the descriptor is in the set, and MOD needs no memory. */
+	(void)epoll_ctl(loop->epfd, EPOLL_CTL_MOD, src->fd, &ev);
+}
+
+void loop_remove(struct loop *loop, struct loop_src *src)
+{
+	if (!src->added)
+		return;
+	src->added = false;
+	(void)epoll_ctl(loop->epfd, EPOLL_CTL_DEL, src->fd, NULL);
+	for (int i = 0; i < loop->nbatch; i++)
+		if (loop->batch[i].data.ptr == src)
+			loop->batch[i].data.ptr = NULL;
+}
+
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, usec_t due)
+{
+	struct loop_timer **at = &loop->timers;
+
+	loop_timer_cancel(loop, timer);
+	timer->due = due;
+	timer->set = true;
+	while (*at && (*at)->due <= due)
+		at = &(*at)->next;
+	timer->next = *at;
+	*at = timer;
+}
+
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
+{
+	struct loop_timer **at = &loop->timers;
+
+	if (!timer->set)
+		return;
+	while (*at != timer)
+		at = &(*at)->next;
+	*at = timer->next;
+	timer->set = false;
+}
+
+/* Milliseconds until the first timer, rounded up, within limit_ms (-1: none). */
+static int wait_ms(const struct loop *loop, int limit_ms)
+{
+	usec_t now, left;
+
+	if (!loop->timers)
+		return limit_ms;
+	now = clock_monotonic();
+	left = loop->timers->due > now ? loop->timers->due - now : 0;
+	left = (left + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
+	if (limit_ms >= 0 && left > (usec_t)limit_ms)
+		return limit_ms;
+	return left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+static void run_timers(struct loop *loop)
+{
+	usec_t now = loop->timers ? clock_monotonic() : 0;
+
+	/* `now' is fixed, so a timer that sets itself again waits for the next turn. */
+	while (loop->timers && loop->timers->due <= now) {
+		struct loop_timer *t = loop->timers;
+
+		loop_timer_cancel(loop, t);
+		t->fn(t);
+	}
+}
+
+int loop_turn(struct loop *loop, int limit_ms)
+{
+	int n = epoll_wait(loop->epfd, loop->batch, LOOP_BATCH, wait_ms(loop, limit_ms));
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno; /* signals and io_uring task work */
+	loop->nbatch = n;
+	for (int i = 0; i < n; i++) {
+		struct loop_src *src = loop->batch[i].data.ptr;
+
+		if (src)
+			src->fn(src, loop->batch[i].events);
+	}
+	loop->nbatch = 0;
+	run_timers(loop);
+	return 0;
+}
+
+int loop_run(struct loop *loop)
+{
+	int r = 0;
+
+	while (r == 0 && !loop->stopped)
+		r = loop_turn(loop, -1);
+	return r;
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stopped = true;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Event loop: one per thread, epoll below, sources and timers embedded in their
+ * owners. Callbacks get the source and find the owner with container_of().
+ *
+ * All functions are for the loop's own thread, loop_stop() included; other threads
+ * reach a loop through an mbox or an eventfd. A callback may add, change and
+ * remove any source or timer, its own too: a removed source gets no further
+ * callback, not even one that the running turn has already fetched.
+ *
+ * Callbacks bound their own work (a budget) and ask to be called again, so that no
+ * source can starve the others.
+ */
+#pragma once
+
+#include <sys/epoll.h>
+
+#include "base/cc.h"
+#include "base/clock.h"
+
+struct loop_src;
+typedef void (*loop_fn)(struct loop_src *src, uint32_t events);
+
+struct loop_src {
+	int fd;		 /* the owner's */
+	uint32_t events; /* EPOLLIN, ... */
+	loop_fn fn;
+	bool added; /* the loop's */
+};
+
+struct loop_timer;
+typedef void (*loop_timer_fn)(struct loop_timer *timer);
+
+struct loop_timer {
+	loop_timer_fn fn;
+	usec_t due;		 /* CLOCK_MONOTONIC; the loop's while set */
+	struct loop_timer *next; /* the loop's */
+	bool set;		 /* the loop's */
+};
+
+enum { LOOP_BATCH = 32 };
+
+struct loop {
+	int epfd;
+	bool stopped;
+	struct loop_timer *timers; /* by due */
+	struct epoll_event batch[LOOP_BATCH];
+	int nbatch; /* entries of batch that are being dispatched */
+};
+
+must_check int loop_init(struct loop *loop);
+void loop_fini(struct loop *loop);
+
+/* 0 or -errno; -EPERM for a file that cannot be polled (a regular one). */
+must_check int loop_add(struct loop *loop, struct loop_src *src);
+/* Changes what is waited for; 0 events keeps the source but silences it. */
+void loop_modify(struct loop *loop, struct loop_src *src, uint32_t events);
+/* No-op for a source that was not added. Before the descriptor is closed. */
+void loop_remove(struct loop *loop, struct loop_src *src);
+
+/* Calls back once, at `due' or later. Set again: moved. */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, usec_t due);
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
+
+/* One turn: waits at most `limit_ms' (-1: for ever), dispatches. -errno of epoll. */
+must_check int loop_turn(struct loop *loop, int limit_ms);
+
+/* Turns until loop_stop(). */
+must_check int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host memory behind guest memory.
+ *
+ * Anonymous, private, reserved lazily, kept out of core dumps and of children.
+ * Made and freed by the main thread while no vCPU exists.
+ */
+#pragma once
+
+#include "base/cc.h"
+#include "base/err.h"
+
+enum backing_pages {
+	BACKING_PAGES_DEFAULT,
+	BACKING_PAGES_TRANSPARENT, /* huge where the kernel finds them */
+	BACKING_PAGES_2M,	   /* from the host's pool of huge pages, or not at all */
+};
+
+struct backing {
+	uint8_t *hva; /* owned; NULL: none */
+	size_t size;
+};
+
+/* `size' is a multiple of the page size. Every error names the figure and the remedy. */
+must_check int backing_create(size_t size, enum backing_pages pages, struct backing *ret_backing,
+			      struct err *e);
+void backing_destroy(struct backing *backing);
