@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/config.h"
+
+#include <string.h>
+
+#include "base/fault.h"
+#include "conf/decode.h"
+
+void conf_config_init(struct conf_config *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->machine = conf_machine_default;
+}
+
+void conf_config_fini(struct conf_config *c)
+{
+	while (c->ndrives > 0) {
+		free(c->drives[--c->ndrives]);
+		c->drives[c->ndrives] = NULL;
+	}
+}
+
+static unsigned drive_index(const struct conf_config *c, const char *drive_id)
+{
+	unsigned i;
+
+	for (i = 0; i < c->ndrives && strcmp(c->drives[i]->drive_id, drive_id) != 0; i++)
+		;
+	return i;
+}
+
+struct conf_drive *conf_config_find_drive(struct conf_config *c, const char *drive_id)
+{
+	unsigned i = drive_index(c, drive_id);
+
+	return i < c->ndrives ? c->drives[i] : NULL;
+}
+
+int conf_config_put_drive(struct conf_config *c, const struct conf_drive *d, struct err *e)
+{
+	unsigned at = drive_index(c, d->drive_id);
+	bool has_root = c->ndrives > 0 && c->drives[0]->is_root_device;
+	struct conf_drive *copy = NULL;
+
+	if (d->is_root_device && has_root && at != 0)
+		return err_set(e, ERR_INVALID, -EINVAL, "A root block device already exists!");
+	if (at == CONF_DRIVES_MAX)
+		return err_set(e, ERR_INVALID, -EINVAL,
+			       "Drive `%s` cannot be added: a machine has at most %d drives.",
+			       d->drive_id, CONF_DRIVES_MAX);
+	if (FAULT(-ENOMEM) == 0)
+		copy = malloc(sizeof(*copy));
+	if (!copy)
+		return err_set(e, ERR_INTERNAL, -ENOMEM, "no memory for drive `%s'", d->drive_id);
+	*copy = *d;
+	free(c->drives[at]);
+	c->drives[at] = copy;
+	if (at == c->ndrives) {
+		c->ndrives++;
+		if (d->is_root_device) {
+			memmove(&c->drives[1], &c->drives[0], at * sizeof(c->drives[0]));
+			c->drives[0] = copy;
+		}
+	} else if (d->is_root_device) {
+		/* they change places, as clients that count /dev/vdX expect */
+		c->drives[at] = c->drives[0];
+		c->drives[0] = copy;
+	}
+	return 0;
+}
+
+void conf_config_print(struct text *t, const struct conf_config *c)
+{
+	text_str(t, "{\"balloon\":null,\"drives\":[");
+	for (unsigned i = 0; i < c->ndrives; i++) {
+		text_str(t, i > 0 ? "," : "");
+		conf_drive_print(t, c->drives[i]);
+	}
+	text_str(t, "],\"boot-source\":");
+	if (c->has_boot_source)
+		conf_boot_source_print(t, &c->boot_source);
+	else
+		text_str(t, "null");
+	text_str(t, ",\"cpu-config\":null,\"logger\":null,\"machine-config\":");
+	conf_machine_print(t, &c->machine);
+	text_str(t, ",\"metrics\":null,\"mmds-config\":null,\"network-interfaces\":[],"
+		    "\"vsock\":null,\"entropy\":");
+	if (c->has_entropy)
+		conf_entropy_print(t, &c->entropy);
+	else
+		text_str(t, "null");
+	text_str(t, ",\"pmem\":[],\"memory-hotplug\":null}");
+}

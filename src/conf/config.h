@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything that is configured about one machine, and the file that can say it all
+ * at once (--config-file). GET /vm/config prints the same sections.
+ */
+#pragma once
+
+#include "base/cc.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "conf/boot_source.h"
+#include "conf/drive.h"
+#include "conf/entropy.h"
+#include "conf/logger.h"
+#include "conf/machine.h"
+
+/* Devices that have an interrupt on virtio-mmio (contract, 2.1). */
+#define CONF_DRIVES_MAX 17
+
+/* Bytes that conf_config_print() needs at most. */
+#define CONF_CONFIG_TEXT_MAX (512U << 10)
+
+struct conf_config { /* 11 KiB and more: not for the stack */
+	struct conf_machine machine;
+	bool has_boot_source;
+	struct conf_boot_source boot_source;
+	unsigned ndrives;
+	struct conf_drive *drives[CONF_DRIVES_MAX]; /* owned; the root device first */
+	bool has_entropy;
+	struct conf_entropy entropy;
+};
+
+void conf_config_init(struct conf_config *c);
+void conf_config_fini(struct conf_config *c); /* may be called again */
+
+/*
+ * Adds a copy of a checked drive; one of the same id is replaced where it stands. A
+ * root device moves to the front. On error nothing changes: a second root device,
+ * more than CONF_DRIVES_MAX, or -ENOMEM.
+ */
+must_check int conf_config_put_drive(struct conf_config *c, const struct conf_drive *d,
+				     struct err *e);
+
+/* NULL: no such drive. */
+struct conf_drive *conf_config_find_drive(struct conf_config *c, const char *drive_id);
+
+/* The reply of GET /vm/config. */
+void conf_config_print(struct text *t, const struct conf_config *c);
+
+struct conf_file { /* not for the stack */
+	struct conf_config config;
+	bool has_logger;
+	struct conf_logger logger;
+};
+
+/*
+ * The text of a --config-file, decoded and checked. Unknown sections are ignored, as
+ * the contract has it; known ones that this version cannot serve are refused by name.
+ * On success the caller calls conf_file_fini(); on error there is nothing to free and
+ * *ret is undefined.
+ */
+must_check int conf_file_parse(const char *text, size_t len, struct conf_file *ret, struct err *e);
+void conf_file_fini(struct conf_file *f);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this layer share: each object's table, and its decoder, which
+ * sets the defaults, decodes and checks. The object is undefined after an error.
+ */
+#pragma once
+
+#include "conf/config.h"
+#include "json/json.h"
+
+extern const struct json_table conf_token_bucket_table;
+extern const struct json_table conf_rate_limiter_table;
+
+must_check int conf_machine_decode(struct json_value v, struct conf_machine *ret,
+				   bool *ret_deprecated, struct err *e);
+must_check int conf_boot_source_decode(struct json_value v, struct conf_boot_source *ret,
+				       struct err *e);
+must_check int conf_drive_decode(struct json_value v, struct conf_drive *ret, struct err *e);
+must_check int conf_entropy_decode(struct json_value v, struct conf_entropy *ret, struct err *e);
+must_check int conf_logger_decode(struct json_value v, struct conf_logger *ret, struct err *e);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this layer know of a document. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "json/json.h"
+#include "json/scan.h"
+
+struct json_doc {
+	const char *text;	  /* caller's */
+	cJSON *root;		  /* owned */
+	struct json_span spans[]; /* of each value, in document order */
+};
+
+static inline const struct json_span *json_span_of(struct json_value v)
+{
+	return &v.doc->spans[v.at];
+}
+
+/*
+ * -EBADMSG with the text "... at line L column C": C characters of line L stand before
+ * offset `at'. A text that is too long loses its end, never the position.
+ */
+must_check printf_like(4, 5) int json_fail(const char *text, size_t at, struct err *e,
+					   const char *fmt, ...);
+
+/* At most `max' bytes of s, cut between two characters of UTF-8. */
+size_t json_cut(const char *s, size_t max);
