@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "devices/virtio/block/block.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fault.h"
+#include "devices/virtio/block/open.h"
+#include "devices/virtio/block/req.h"
+
+enum { VIRTIO_ID_BLOCK = 2 };
+
+/* virtio 1.2, 5.2.3 */
+#define BLK_F_SEG_MAX (UINT64_C(1) << 2)
+#define BLK_F_RO      (UINT64_C(1) << 5)
+#define BLK_F_FLUSH   (UINT64_C(1) << 9)
+
+struct config { /* 5.2.4, as far as features make it valid */
+	uint64_t capacity;
+	uint32_t size_max;
+	uint32_t seg_max;
+};
+
+static struct blk *blk_of(const struct vdev *dev)
+{
+	return container_of(dev, struct blk, vdev);
+}
+
+static uint64_t blk_features(const struct vdev *dev)
+{
+	const struct blk *b = blk_of(dev);
+
+	return VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC | BLK_F_SEG_MAX |
+	       (b->read_only ? BLK_F_RO : 0) | (b->cache == BLK_WRITEBACK ? BLK_F_FLUSH : 0);
+}
+
+static void blk_config(const struct vdev *dev, void *buf)
+{
+	const struct config c = { .capacity = blk_of(dev)->sectors, .seg_max = BLK_SEG_MAX };
+
+	memcpy(buf, &c, sizeof(c));
+}
+
+static int blk_activate(struct vdev *dev)
+{
+	(void)dev;
+	return 0;
+}
+
+static void blk_kick(struct vdev *dev, unsigned queue)
+{
+	struct blk *b = blk_of(dev);
+	enum vdev_next next = VDEV_AGAIN;
+
+	for (unsigned n = 0; n < VDEV_BUDGET; n++) {
+		struct blk_req *req = b->free;
+
+		if (!req) {
+			counter_inc(&b->metrics.io_engine_throttled_events);
+			b->starved = true;
+			next = VDEV_LATER;
+			break;
+		}
+		if (vdev_pop(dev, queue, &req->chain) == 0) {
+			if (n == 0)
+				counter_inc(&b->metrics.no_avail_buffer);
+			next = VDEV_ON_KICK;
+			break;
+		}
+		if (req->chain.in_len == 0) {
+			virtq_unpop(&dev->queue[queue].q, &req->chain);
+			vdev_fail(dev, "a request has no room for its status");
+			break;
+		}
+		b->free = req->next;
+		blk_req_run(req);
+	}
+	vdev_flush(dev, queue, next);
+}
+
+static void blk_reset(struct vdev *dev)
+{
+	blk_of(dev)->starved = false;
+}
+
+static void blk_quiesce(struct vdev *dev)
+{
+	struct blk_engine *engine = blk_of(dev)->engine;
+
+	engine->class->quiesce(engine);
+}
+
+static void blk_resume(struct vdev *dev)
+{
+	(void)dev;
+}
+
+static void blk_save(const struct vdev *dev, struct state_out *out)
+{
+	const struct blk *b = blk_of(dev);
+
+	state_put_u64(out, b->sectors);
+	state_put_mem(out, b->serial, sizeof(b->serial));
+}
+
+/* The guest keeps the size and the serial number that it knows. */
+static int blk_load(struct vdev *dev, struct state_in *in, struct err *e)
+{
+	struct blk *b = blk_of(dev);
+	uint64_t sectors = state_get_u64(in);
+
+	state_get_mem(in, b->serial, sizeof(b->serial));
+	if (in->missing)
+		return err_set(e, ERR_INVALID, -EINVAL, "%s: saved state is damaged",
+			       vdev_name(dev));
+	if (sectors > b->bytes / BLK_SECTOR)
+		return err_set(
+			e, ERR_INVALID, -EINVAL,
+			"%s: the file is smaller than when it was saved: %llu sectors, not %llu",
+			vdev_name(dev), (unsigned long long)(b->bytes / BLK_SECTOR),
+			(unsigned long long)sectors);
+	b->sectors = sectors;
+	return 0;
+}
+
+static void blk_destroy(struct vdev *dev)
+{
+	struct blk *b = blk_of(dev);
+
+	fd_close_(&b->fd);
+	free(b->reqs);
+	free(b);
+}
+
+static const struct vdev_class blk_class = {
+	.id = VIRTIO_ID_BLOCK,
+	.nqueues = 1,
+	.queue_max = VIRTQ_MAX_SIZE,
+	.config_size = sizeof(struct config),
+	.features = blk_features,
+	.config = blk_config,
+	.activate = blk_activate,
+	.kick = blk_kick,
+	.reset = blk_reset,
+	.quiesce = blk_quiesce,
+	.resume = blk_resume,
+	.save = blk_save,
+	.load = blk_load,
+	.destroy = blk_destroy,
+};
+
+/* Takes the file over: its size, and the serial number that clients know. */
+static int adopt(struct blk *b, int fd, struct err *e)
+{
+	struct stat st = { 0 };
+	uint64_t bytes = 0;
+	char serial[64];
+	int r = blk_size(fd, &bytes, e);
+
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
+		return err_set(e, ERR_INTERNAL, -errno, "cannot look at the drive's file: %s",
+			       strerror(errno));
+	snprintf(serial, sizeof(serial), "%llu%llu%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_rdev, (unsigned long long)st.st_ino);
+	/* Zeros behind a short one, no NUL behind a long one (5.2.6). */
+	memset(b->serial, 0, sizeof(b->serial));
+	memcpy(b->serial, serial, strnlen(serial, sizeof(b->serial)));
+	b->fd = fd;
+	b->bytes = bytes;
+	b->sectors = bytes / BLK_SECTOR;
+	return 0;
+}
+
+static int make_requests(struct blk *b, struct err *e)
+{
+	unsigned depth = b->engine->class->depth;
+
+	b->reqs = FAULT(-ENOMEM) ? NULL : calloc(depth, sizeof(*b->reqs));
+	if (!b->reqs)
+		return err_set(e, ERR_INTERNAL, -ENOMEM, "no memory for %u requests", depth);
+	for (unsigned i = 0; i < depth; i++) {
+		struct blk_req *req = &b->reqs[i];
+
+		req->blk = b;
+		req->chain.iov = req->iov;
+		req->chain.cap = ARRAY_SIZE(req->iov);
+		req->next = b->free;
+		b->free = req;
+	}
+	return 0;
+}
+
+int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct err *e)
+{
+	autofree struct blk *b = FAULT(-ENOMEM) ? NULL : calloc(1, sizeof(*b));
+	char name[sizeof(b->vdev.name)];
+	struct vdev_counters count;
+	int r;
+
+	if (!b)
+		return err_set(e, ERR_INTERNAL, -ENOMEM, "block `%s': no memory", cfg->id);
+	snprintf(name, sizeof(name), "block `%s'", cfg->id);
+	count = (struct vdev_counters){
+		.activate_fails = &b->metrics.activate_fails,
+		.cfg_fails = &b->metrics.cfg_fails,
+		.event_fails = &b->metrics.event_fails,
+		.kicks = &b->metrics.queue_event_count,
+	};
+	b->engine = cfg->engine ? cfg->engine : &blk_sync_engine;
+	b->read_only = cfg->read_only;
+	b->cache = cfg->cache;
+	r = make_requests(b, e);
+	if (r == 0)
+		r = adopt(b, cfg->fd, e);
+	if (r < 0)
+		r = err_wrap(e, "block `%s'", cfg->id);
+	else
+		r = vdev_init(&b->vdev, &blk_class, &count, name, e);
+	if (r < 0) {
+		free(b->reqs);
+		return r;
+	}
+	*ret = &take_ptr(&b)->vdev;
+	return 0;
+}
+
+int blk_replace(struct vdev *dev, int fd, struct err *e)
+{
+	struct blk *b = blk_of(dev);
+	int r, old;
+
+	if (!vdev_idle(dev)) {
+		counter_inc(&b->metrics.update_fails);
+		return err_set(e, ERR_STATE, -EBUSY, "%s: requests are in flight, try again",
+			       vdev_name(dev));
+	}
+	vdev_lock(dev);
+	old = b->fd;
+	r = adopt(b, fd, e);
+	if (r == 0)
+		vdev_config_changed(dev);
+	vdev_unlock(dev);
+	if (r < 0) {
+		counter_inc(&b->metrics.update_fails);
+		return err_wrap(e, "%s", vdev_name(dev));
+	}
+	close(old);
+	counter_inc(&b->metrics.update_count);
+	return 0;
+}
+
+unsigned blk_tail(const struct vdev *dev)
+{
+	return (unsigned)(blk_of(dev)->bytes % BLK_SECTOR);
+}
+
+const struct blk_metrics *blk_metrics(const struct vdev *dev)
+{
+	return &blk_of(dev)->metrics;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtio block device (virtio 1.2, 5.2) over one raw file.
+ *
+ * Requests may be framed in any way: header, data and status are byte ranges of
+ * the chain, not descriptors. A request is validated as a whole before the first
+ * byte of I/O; what can be answered is answered with a status, always in the last
+ * writable byte, and only a chain without room for one makes the device need a
+ * reset.
+ */
+#pragma once
+
+#include "base/counter.h"
+#include "base/err.h"
+#include "devices/virtio/vdev.h"
+
+struct blk_engine;
+
+enum blk_cache {
+	BLK_UNSAFE,    /* no FLUSH is offered; one that comes anyway does nothing */
+	BLK_WRITEBACK, /* FLUSH is fdatasync */
+};
+
+struct blk_cfg {
+	const char *id; /* drive_id; copied */
+	int fd;		/* from blk_open(); the device's after success */
+	bool read_only; /* as the descriptor was opened */
+	enum blk_cache cache;
+	struct blk_engine *engine; /* NULL: Sync. Outlives the device */
+};
+
+/* Names and order of the contract's group `block_<drive_id>'. */
+#define BLK_METRICS(X)                   \
+	X(activate_fails)                \
+	X(cfg_fails)                     \
+	X(no_avail_buffer)               \
+	X(event_fails)                   \
+	X(execute_fails)                 \
+	X(invalid_reqs_count)            \
+	X(flush_count)                   \
+	X(queue_event_count)             \
+	X(rate_limiter_event_count)      \
+	X(update_count)                  \
+	X(update_fails)                  \
+	X(read_bytes)                    \
+	X(write_bytes)                   \
+	X(read_count)                    \
+	X(write_count)                   \
+	X(rate_limiter_throttled_events) \
+	X(io_engine_throttled_events)    \
+	X(remaining_reqs_count)
+
+struct blk_metrics {
+#define X(name) counter_t name;
+	BLK_METRICS(X)
+#undef X
+};
+
+/*
+ * Main thread. The capacity is the file's size in whole sectors of 512 bytes; a
+ * tail that is no whole sector is out of reach (blk_tail() says how long it is).
+ */
+must_check int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct err *e);
+
+/*
+ * Goes on with another file, or the same one at another size, and tells the
+ * driver. `fd' is the device's after success; nothing changes on error, which
+ * includes requests in flight (-EBUSY; `Sync' never has one). Main thread.
+ */
+must_check int blk_replace(struct vdev *dev, int fd, struct err *e);
+
+/* Bytes at the end of the file that the guest cannot reach: 0..511. Main thread. */
+must_check unsigned blk_tail(const struct vdev *dev);
+
+/* Any thread. */
+must_check const struct blk_metrics *blk_metrics(const struct vdev *dev);

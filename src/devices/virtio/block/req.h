@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the block device: the device's object and its requests. */
+#pragma once
+
+#include "devices/virtio/block/block.h"
+#include "devices/virtio/block/engine.h"
+
+enum {
+	BLK_SECTOR = 512, /* bytes, whatever the file's own block is (5.2.4) */
+	BLK_SERIAL = 20,  /* bytes of a GET_ID answer, 5.2.6 */
+	/* Header and status stand in descriptors of their own in every known driver. */
+	BLK_SEG_MAX = VIRTQ_MAX_SIZE - 2,
+	BLK_REQ_OPS = 1, /* one file, one operation; layers of files make it more */
+};
+
+enum blk_type { /* 5.2.6 */
+		BLK_T_IN = 0,
+		BLK_T_OUT = 1,
+		BLK_T_FLUSH = 4,
+		BLK_T_GET_ID = 8,
+};
+
+enum blk_status { BLK_S_OK = 0, BLK_S_IOERR = 1, BLK_S_UNSUPP = 2 }; /* 5.2.6 */
+
+/* A request, from the pop of its chain to the fill. */
+struct blk_req {
+	struct blk *blk;
+	struct blk_req *next; /* while free */
+	uint32_t type;	      /* the driver's word, any */
+	uint64_t written;     /* bytes at the start of the writable part */
+	unsigned nops, pending;
+	struct blk_op op[BLK_REQ_OPS];
+	struct virtq_chain chain;
+	struct iovec iov[VIRTQ_IOV_MAX];  /* the chain's */
+	struct iovec data[VIRTQ_IOV_MAX]; /* for the engine to use up */
+};
+
+struct blk {
+	struct vdev vdev;
+	struct blk_metrics metrics;
+	struct blk_engine *engine;
+	bool read_only;		 /* constant */
+	enum blk_cache cache;	 /* constant */
+	int fd;			 /* (L) */
+	uint64_t bytes;		 /* (L) of the file when it was opened */
+	uint64_t sectors;	 /* (L) */
+	char serial[BLK_SERIAL]; /* (L) */
+	bool starved;		 /* (L) a run ended for want of a free request */
+	struct blk_req *free;	 /* (L) */
+	struct blk_req *reqs;	 /* owned, as many as the engine is deep */
+};
+
+/* Carries the popped request out, or as far as the engine does at once. Lock held. */
+void blk_req_run(struct blk_req *req);

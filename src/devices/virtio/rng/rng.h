@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtio entropy device (virtio 1.2, 5.4): getrandom(2) into the guest's buffers,
+ * at most 64 KiB for each.
+ */
+#pragma once
+
+#include "base/counter.h"
+#include "base/err.h"
+#include "devices/virtio/vdev.h"
+
+/* Names and order of the contract's group `entropy'. */
+#define RNG_METRICS(X)                    \
+	X(activate_fails)                 \
+	X(entropy_event_fails)            \
+	X(entropy_event_count)            \
+	X(entropy_bytes)                  \
+	X(host_rng_fails)                 \
+	X(entropy_rate_limiter_throttled) \
+	X(rate_limiter_event_count)
+
+struct rng_metrics {
+#define X(name) counter_t name;
+	RNG_METRICS(X)
+#undef X
+};
+
+/* Main thread. */
+must_check int rng_create(struct vdev **ret, struct err *e);
+
+/* Any thread. */
+must_check const struct rng_metrics *rng_metrics(const struct vdev *dev);

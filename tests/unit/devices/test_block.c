@@ -1,0 +1,760 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "devices/virtio/block/block.h"
+#include "devices/virtio/block/engine.h"
+#include "devices/virtio/block/open.h"
+#include "driver.h"
+
+enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8 };
+enum { OK = 0, IOERR = 1, UNSUPP = 2, UNTOUCHED = 0x77 };
+enum { SECTORS = 64, SECTOR = 512 };
+enum { HEADER = BUF, DATA = BUF + 0x1000, STATUS = BUF + 0xf000 };
+
+#define F_RO	(1 << 5)
+#define F_FLUSH (1 << 9)
+
+static struct vdev *dev;
+static int disk = -1;
+
+static uint8_t pattern(unsigned at)
+{
+	return (uint8_t)(at * 7 + at / SECTOR);
+}
+
+static int make_disk(size_t bytes)
+{
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+	uint8_t b;
+
+	CHECK(fd >= 0);
+	for (size_t i = 0; i < bytes; i++) {
+		b = pattern((unsigned)i);
+		CHECK_EQ(pwrite(fd, &b, 1, (off_t)i), 1);
+	}
+	return fd;
+}
+
+static void plug_disk(struct blk_cfg cfg)
+{
+	struct err e;
+
+	disk = make_disk(SECTORS * SECTOR + 100);
+	cfg.id = "rootfs";
+	cfg.fd = fcntl(disk, F_DUPFD_CLOEXEC, 0);
+	CHECK_EQ(blk_create(&cfg, &dev, &e), 0);
+	plug(dev);
+	run_device(cfg.cache == BLK_WRITEBACK ? F_FLUSH : 0);
+}
+
+static void unplug_disk(void)
+{
+	unplug();
+	close(disk);
+}
+
+/* --- requests as any driver may frame them --------------------------------------- */
+
+struct piece {
+	uint32_t at, len;
+	uint16_t flags;
+};
+
+static void header(uint32_t type, uint64_t sector)
+{
+	memset(ram + HEADER, 0, 16);
+	memcpy(ram + HEADER, &type, 4);
+	memcpy(ram + HEADER + 8, &sector, 8);
+	ram[STATUS] = UNTOUCHED;
+}
+
+static void chain_of(const struct piece *p, unsigned n, unsigned first)
+{
+	for (unsigned i = 0; i < n; i++) {
+		unsigned more = i + 1 < n ? NEXT : 0;
+
+		desc(Q_DESC, first + i, p[i].at, p[i].len, (uint16_t)(p[i].flags | more),
+		     (uint16_t)(first + i + 1));
+	}
+	offer((uint16_t)first);
+}
+
+/* Offers it, runs it, gives used.len; the chain must come back. */
+static uint32_t run(const struct piece *p, unsigned n)
+{
+	uint32_t head = UINT32_MAX, len = UINT32_MAX;
+
+	chain_of(p, n, 0);
+	kick();
+	CHECK(used(&head, &len));
+	CHECK_EQ(head, 0);
+	CHECK(!used(&head, &len));
+	return len;
+}
+
+/* The usual three descriptors; returns the status and checks used.len. */
+static int request(uint32_t type, uint64_t sector, uint32_t bytes, uint16_t flags, uint32_t used_len)
+{
+	const struct piece p[] = { { HEADER, 16, 0 }, { DATA, bytes, flags }, { STATUS, 1, WRITE } };
+
+	header(type, sector);
+	CHECK_EQ(run(p, 3), used_len);
+	CHECK_EQ(ram[STATUS + 1], 0);
+	return ram[STATUS];
+}
+
+static bool data_is(uint32_t at, unsigned from, unsigned len)
+{
+	for (unsigned i = 0; i < len; i++)
+		if (ram[at + i] != pattern(from + i))
+			return false;
+	return true;
+}
+
+TEST(features_and_configuration)
+{
+	uint8_t config[24];
+	struct bus_dev *b;
+
+	for (unsigned i = 0; i < 4; i++) {
+		plug_disk((struct blk_cfg){ .read_only = i & 1,
+					    .cache = i & 2 ? BLK_WRITEBACK : BLK_UNSAFE });
+		b = virtio_mmio_bus(mmio);
+		CHECK_EQ(vdev_id(dev), 2);
+		CHECK_EQ(strcmp(vdev_name(dev), "block `rootfs'"), 0);
+		wr(R_DEVICE_FEATURES_SEL, 0);
+		CHECK_EQ(rd(R_DEVICE_FEATURES),
+			 3 << 28 | 4 | (i & 1 ? F_RO : 0) | (i & 2 ? F_FLUSH : 0));
+		wr(R_DEVICE_FEATURES_SEL, 1);
+		CHECK_EQ(rd(R_DEVICE_FEATURES), 1);
+		wr(R_QUEUE_SEL, 0);
+		CHECK_EQ(rd(R_QUEUE_MAX), 256);
+		CHECK_EQ(rd(R_CONFIG), SECTORS);
+		CHECK_EQ(rd(R_CONFIG + 4), 0);
+		CHECK_EQ(rd(R_CONFIG + 8), 0);
+		CHECK_EQ(rd(R_CONFIG + 12), 254);
+		b->class->read(b, R_CONFIG + 16, config, 8);
+		CHECK_EQ(memcmp(config, "\0\0\0\0\0\0\0\0", 8), 0);
+		wr(R_CONFIG, 1);
+		CHECK_EQ(rd(R_CONFIG), SECTORS);
+		CHECK_EQ(counter_get(&blk_metrics(dev)->cfg_fails), 1);
+		CHECK_EQ(blk_tail(dev), 100);
+		unplug_disk();
+	}
+}
+
+TEST(read_write_flush_id)
+{
+	char id[64];
+	struct stat st;
+
+	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
+	CHECK_EQ(request(IN, 3, 2 * SECTOR, WRITE, 2 * SECTOR + 1), OK);
+	CHECK(data_is(DATA, 3 * SECTOR, 2 * SECTOR));
+	CHECK_EQ(ram[DATA + 2 * SECTOR], 0);
+	memset(ram + DATA, 0xc3, SECTOR);
+	CHECK_EQ(request(OUT, 5, SECTOR, 0, 1), OK);
+	CHECK_EQ(pread(disk, id, 3, 5 * SECTOR - 1), 3);
+	CHECK_EQ((uint8_t)id[0], pattern(5 * SECTOR - 1));
+	CHECK_EQ((uint8_t)id[1], 0xc3);
+	CHECK_EQ(pread(disk, id, 2, 6 * SECTOR - 1), 2);
+	CHECK_EQ((uint8_t)id[0], 0xc3);
+	CHECK_EQ((uint8_t)id[1], pattern(6 * SECTOR));
+	CHECK_EQ(request(FLUSH, 0, 0, 0, 1), OK);
+	CHECK_EQ(request(GET_ID, 0, 20, WRITE, 21), OK);
+	CHECK_EQ(fstat(disk, &st), 0);
+	snprintf(id, sizeof(id), "%llu%llu%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_rdev, (unsigned long long)st.st_ino);
+	CHECK_EQ(strncmp((char *)ram + DATA, id, 20), 0);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->read_count), 1);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->read_bytes), 2 * SECTOR);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->write_count), 1);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->write_bytes), SECTOR);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->flush_count), 1);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->invalid_reqs_count), 0);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->queue_event_count), 4 + 0);
+	CHECK_EQ(rd(R_ISR), VDEV_ISR_QUEUE);
+	unplug_disk();
+}
+
+TEST(flush_without_writeback_is_ok_and_does_nothing)
+{
+	plug_disk((struct blk_cfg){ .cache = BLK_UNSAFE });
+	fault_arm(0);
+	CHECK_EQ(request(FLUSH, 0, 0, 0, 1), OK);
+	CHECK(!fault_fired());
+	fault_arm(-1);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->flush_count), 0);
+	unplug_disk();
+}
+
+TEST(limits_from_both_sides)
+{
+	static const struct {
+		uint64_t sector;
+		uint32_t bytes;
+		int status;
+	} rows[] = {
+		{ 0, SECTORS *SECTOR, OK },	   { 0, (SECTORS + 1) * SECTOR, IOERR },
+		{ SECTORS - 1, SECTOR, OK },	   { SECTORS - 1, 2 * SECTOR, IOERR },
+		{ SECTORS, SECTOR, IOERR },	   { SECTORS, 0, OK },
+		{ SECTORS + 1, 0, IOERR },	   { UINT64_MAX, SECTOR, IOERR },
+		{ UINT64_MAX, 0, IOERR },	   { UINT64_MAX / SECTOR, 2 * SECTOR, IOERR },
+		{ UINT64_MAX / SECTOR + 1, SECTOR, IOERR },
+		{ 0, 0, OK },			   { 0, SECTOR - 1, IOERR },
+		{ 0, SECTOR + 1, IOERR },	   { 0, 1, IOERR },
+	};
+
+	plug_disk((struct blk_cfg){ 0 });
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		bool ok = rows[i].status == OK;
+		uint32_t bytes = rows[i].bytes;
+		uint64_t bad = counter_get(&blk_metrics(dev)->invalid_reqs_count);
+
+		CHECK_EQ(request(IN, rows[i].sector, bytes, WRITE, ok ? bytes + 1 : bytes ? 0 : 1),
+			 rows[i].status);
+		CHECK_EQ(request(OUT, rows[i].sector, bytes, 0, 1), rows[i].status);
+		CHECK_EQ(counter_get(&blk_metrics(dev)->invalid_reqs_count), bad + (ok ? 0 : 2));
+	}
+	CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 0);
+	unplug_disk();
+}
+
+TEST(a_long_request_of_many_segments_is_judged_as_a_whole)
+{
+	struct piece p[10] = { { HEADER, 16, 0 } };
+	struct stat st;
+
+	plug_disk((struct blk_cfg){ 0 });
+	for (unsigned i = 1; i < 9; i++)
+		p[i] = (struct piece){ DATA + i * SECTOR, SECTOR, 0 };
+	p[9] = (struct piece){ STATUS, 1, WRITE };
+	header(OUT, SECTORS - 7); /* each segment fits, together they do not */
+	CHECK_EQ(run(p, 10), 1);
+	CHECK_EQ(ram[STATUS], IOERR);
+	CHECK_EQ(fstat(disk, &st), 0);
+	CHECK_EQ(st.st_size, SECTORS * SECTOR + 100);
+	header(IN, SECTORS - 7);
+	for (unsigned i = 1; i < 9; i++)
+		p[i].flags = WRITE;
+	CHECK_EQ(run(p, 10), 0);
+	CHECK_EQ(ram[STATUS], IOERR);
+	CHECK_EQ(ram[DATA + SECTOR], 0);
+	header(IN, SECTORS - 8);
+	CHECK_EQ(run(p, 10), 8 * SECTOR + 1);
+	CHECK_EQ(ram[STATUS], OK);
+	CHECK(data_is(DATA + SECTOR, (SECTORS - 8) * SECTOR, 8 * SECTOR));
+	unplug_disk();
+}
+
+TEST(any_framing)
+{
+	/* Header in three parts, data shares descriptors with header and status. */
+	const struct piece in[] = { { HEADER, 3, 0 },
+				    { HEADER + 3, 12, 0 },
+				    { HEADER + 15, 1, 0 },
+				    { DATA, 100, WRITE },
+				    { DATA + 100, SECTOR - 100 + 1, WRITE } };
+	const struct piece out[] = { { HEADER, 16 + 100, 0 },
+				     { DATA, SECTOR - 100, 0 },
+				     { STATUS, 1, WRITE } };
+	const struct piece one_each[] = { { HEADER, 16 + SECTOR, 0 }, { STATUS, 1, WRITE } };
+	const struct piece empty_parts[] = { { HEADER, 16, 0 },	     { HEADER, 0, 0 },
+					     { DATA, 0, WRITE },     { DATA, SECTOR, WRITE },
+					     { STATUS, 1, WRITE },   { STATUS, 0, WRITE } };
+	uint8_t got[SECTOR];
+
+	plug_disk((struct blk_cfg){ 0 });
+	header(IN, 9);
+	ram[DATA + SECTOR] = UNTOUCHED;
+	CHECK_EQ(run(in, 5), SECTOR + 1);
+	CHECK_EQ(ram[DATA + SECTOR], OK);
+	CHECK(data_is(DATA, 9 * SECTOR, SECTOR));
+
+	header(OUT, 9);
+	memset(ram + HEADER + 16, 0x11, 100);
+	memset(ram + DATA, 0x22, SECTOR - 100);
+	CHECK_EQ(run(out, 3), 1);
+	CHECK_EQ(ram[STATUS], OK);
+	CHECK_EQ(pread(disk, got, SECTOR, 9 * SECTOR), SECTOR);
+	CHECK_EQ(got[99], 0x11);
+	CHECK_EQ(got[100], 0x22);
+	CHECK_EQ(got[SECTOR - 1], 0x22);
+
+	header(OUT, 10);
+	memset(ram + HEADER + 16, 0x33, SECTOR);
+	CHECK_EQ(run(one_each, 2), 1);
+	CHECK_EQ(ram[STATUS], OK);
+	CHECK_EQ(pread(disk, got, SECTOR, 10 * SECTOR), SECTOR);
+	CHECK_EQ(got[0], 0x33);
+	CHECK_EQ(got[SECTOR - 1], 0x33);
+
+	header(IN, 11);
+	CHECK_EQ(run(empty_parts, 6), SECTOR + 1);
+	CHECK_EQ(ram[STATUS], OK);
+	CHECK(data_is(DATA, 11 * SECTOR, SECTOR));
+	unplug_disk();
+}
+
+TEST(an_indirect_request_of_all_segments)
+{
+	uint32_t head, len;
+	const unsigned n = 254;
+
+	plug_disk((struct blk_cfg){ 0 });
+	wr(R_STATUS, 0);
+	run_device(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX);
+	header(IN, 0);
+	desc(TABLE, 0, HEADER, 16, NEXT, 1);
+	for (unsigned i = 0; i < n; i++) /* 250 of 2 bytes, 4 of 3 */
+		desc(TABLE, i + 1, DATA + 4 * i, i < 250 ? 2 : 3, WRITE | NEXT, (uint16_t)(i + 2));
+	desc(TABLE, n + 1, STATUS, 1, WRITE, 0);
+	desc(Q_DESC, 0, TABLE, 16 * (n + 2), INDIRECT, 0);
+	offer(0);
+	kick();
+	CHECK(used(&head, &len));
+	CHECK_EQ(len, SECTOR + 1);
+	CHECK_EQ(ram[STATUS], OK);
+	CHECK(data_is(DATA + 4 * 249, 498, 2));
+	CHECK(data_is(DATA + 4 * 253, 509, 3));
+	unplug_disk();
+}
+
+TEST(wrong_directions_and_types)
+{
+	const struct piece in_extra[] = { { HEADER, 17, 0 },
+					  { DATA, SECTOR, WRITE },
+					  { STATUS, 1, WRITE } };
+	const struct piece short_header[] = { { HEADER, 15, 0 }, { STATUS, 1, WRITE } };
+	const struct piece no_header[] = { { STATUS, 1, WRITE } };
+
+	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
+	CHECK_EQ(request(IN, 0, SECTOR, 0, 1), IOERR);	   /* data to be read by us */
+	CHECK_EQ(request(OUT, 0, SECTOR, WRITE, 0), IOERR); /* and the other way */
+	CHECK_EQ(request(FLUSH, 0, SECTOR, 0, 1), IOERR);
+	CHECK_EQ(request(FLUSH, 0, SECTOR, WRITE, 0), IOERR);
+	CHECK_EQ(request(GET_ID, 0, 19, WRITE, 0), IOERR);
+	CHECK_EQ(request(GET_ID, 0, 21, WRITE, 20), OK); /* the status follows a gap */
+	CHECK_EQ(request(GET_ID, 0, 20, 0, 1), IOERR);
+	for (uint32_t type = 2; type < 40; type++)
+		if (type != FLUSH && type != GET_ID)
+			CHECK_EQ(request(type, 0, SECTOR, WRITE, 0), UNSUPP);
+	CHECK_EQ(request(0x80000000, 0, SECTOR, 0, 1), UNSUPP);
+	CHECK_EQ(request(UINT32_MAX, 0, 0, 0, 1), UNSUPP);
+	header(IN, 0);
+	CHECK_EQ(run(in_extra, 3), 0);
+	CHECK_EQ(ram[STATUS], IOERR);
+	header(IN, 0);
+	CHECK_EQ(run(short_header, 2), 1);
+	CHECK_EQ(ram[STATUS], IOERR);
+	header(IN, 0);
+	CHECK_EQ(run(no_header, 1), 1);
+	CHECK_EQ(ram[STATUS], IOERR);
+	CHECK_EQ(rd(R_STATUS), RUN);
+	unplug_disk();
+}
+
+TEST(read_only_disks_are_not_written)
+{
+	uint8_t b;
+
+	plug_disk((struct blk_cfg){ .read_only = true });
+	memset(ram + DATA, 0xff, SECTOR);
+	CHECK_EQ(request(OUT, 0, SECTOR, 0, 1), IOERR);
+	CHECK_EQ(pread(disk, &b, 1, 1), 1);
+	CHECK_EQ(b, pattern(1));
+	CHECK_EQ(request(IN, 0, SECTOR, WRITE, SECTOR + 1), OK);
+	unplug_disk();
+}
+
+TEST(no_room_for_a_status_needs_a_reset)
+{
+	const struct piece p[] = { { HEADER, 16, 0 }, { DATA, SECTOR, 0 } };
+	uint32_t head, len;
+
+	plug_disk((struct blk_cfg){ 0 });
+	header(OUT, 0);
+	chain_of(p, 2, 0);
+	kick();
+	CHECK_EQ(rd(R_STATUS), RUN | VDEV_NEEDS_RESET);
+	CHECK(!used(&head, &len));
+	CHECK(vdev_idle(dev));
+	CHECK_EQ(counter_get(&blk_metrics(dev)->event_fails), 1);
+	wr(R_STATUS, 0);
+	run_device(0);
+	CHECK_EQ(request(IN, 0, SECTOR, WRITE, SECTOR + 1), OK);
+	unplug_disk();
+}
+
+TEST(a_file_that_became_shorter)
+{
+	plug_disk((struct blk_cfg){ 0 });
+	memset(ram + DATA, 0x66, 4 * SECTOR);
+	CHECK_EQ(ftruncate(disk, 5 * SECTOR), 0);
+	CHECK_EQ(request(IN, 4, 4 * SECTOR, WRITE, SECTOR), IOERR); /* one sector came */
+	CHECK(data_is(DATA, 4 * SECTOR, SECTOR));
+	CHECK_EQ(ram[DATA + SECTOR], 0x66);
+	CHECK_EQ(request(IN, 5, SECTOR, WRITE, 0), IOERR);
+	CHECK_EQ(request(IN, 60, SECTOR, WRITE, 0), IOERR);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 3);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->read_count), 0);
+	CHECK_EQ(request(OUT, 10, SECTOR, 0, 1), OK); /* grows again */
+	CHECK_EQ(request(IN, 10, SECTOR, WRITE, SECTOR + 1), OK);
+	unplug_disk();
+}
+
+TEST(host_errors_are_io_errors)
+{
+	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
+	static const struct {
+		uint32_t type, bytes, used;
+		uint16_t flags;
+	} rows[] = { { IN, SECTOR, 0, WRITE }, { OUT, SECTOR, 1, 0 }, { FLUSH, 0, 1, 0 } };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		fault_arm(0);
+		CHECK_EQ(request(rows[i].type, 1, rows[i].bytes, rows[i].flags, rows[i].used),
+			 IOERR);
+		CHECK(fault_fired());
+		fault_arm(-1);
+	}
+	CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 3);
+	CHECK_EQ(rd(R_STATUS), RUN);
+	CHECK_EQ(request(IN, 1, SECTOR, WRITE, SECTOR + 1), OK);
+	unplug_disk();
+}
+
+TEST(a_descriptor_opened_read_only_cannot_be_written)
+{
+	struct blk_cfg cfg = { .id = "x" };
+	char path[64];
+	struct err e;
+
+	disk = make_disk(SECTOR);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", disk);
+	cfg.fd = open(path, O_RDONLY | O_CLOEXEC);
+	CHECK(cfg.fd >= 0);
+	CHECK_EQ(blk_create(&cfg, &dev, &e), 0);
+	plug(dev);
+	run_device(0);
+	CHECK_EQ(request(OUT, 0, SECTOR, 0, 1), IOERR); /* EBADF of the host */
+	CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 1);
+	unplug_disk();
+}
+
+TEST(an_empty_disk)
+{
+	struct blk_cfg cfg = { .id = "empty" };
+	struct err e;
+
+	disk = make_disk(0);
+	cfg.fd = fcntl(disk, F_DUPFD_CLOEXEC, 0);
+	CHECK_EQ(blk_create(&cfg, &dev, &e), 0);
+	plug(dev);
+	run_device(0);
+	CHECK_EQ(rd(R_CONFIG), 0);
+	CHECK_EQ(request(IN, 0, SECTOR, WRITE, 0), IOERR);
+	CHECK_EQ(request(IN, 0, 0, WRITE, 1), OK);
+	CHECK_EQ(ftruncate(disk, 4 * SECTOR + 5), 0);
+	CHECK_EQ(request(IN, 0, SECTOR, WRITE, 0), IOERR); /* not before we say so */
+	(void)fd_event_take(irq_fd);
+	CHECK_EQ(blk_replace(dev, fcntl(disk, F_DUPFD_CLOEXEC, 0), &e), 0);
+	CHECK_EQ(rd(R_ISR), VDEV_ISR_QUEUE | VDEV_ISR_CONFIG);
+	CHECK(fd_event_take(irq_fd));
+	CHECK_EQ(rd(R_GENERATION), 1);
+	CHECK_EQ(rd(R_CONFIG), 4);
+	CHECK_EQ(blk_tail(dev), 5);
+	CHECK_EQ(request(IN, 0, SECTOR, WRITE, SECTOR + 1), OK);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->update_count), 1);
+	CHECK_EQ(blk_replace(dev, 9999, &e), -EBADF);
+	CHECK(strstr(e.msg, "block `empty'") != NULL);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->update_fails), 1);
+	CHECK_EQ(request(IN, 0, SECTOR, WRITE, SECTOR + 1), OK);
+	unplug_disk();
+}
+
+TEST(a_turn_is_bounded)
+{
+	const struct piece p[] = { { HEADER, 16, 0 }, { DATA, SECTOR, WRITE }, { STATUS, 1, WRITE } };
+	uint32_t head, len;
+	unsigned done = 0;
+
+	plug_disk((struct blk_cfg){ 0 });
+	header(IN, 0);
+	/* A ring full at each turn: the driver refills behind the device's back. */
+	for (unsigned i = 0; i < 5; i++)
+		chain_of(p, 3, 3 * i);
+	wr(R_NOTIFY, 0);
+	CHECK_EQ(loop_turn(&loop, 0), 0);
+	while (used(&head, &len))
+		done++;
+	CHECK_EQ(done, 5);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->queue_event_count), 1);
+	settle();
+	CHECK_EQ(counter_get(&blk_metrics(dev)->queue_event_count), 1); /* no busy loop */
+	(void)request(IN, 0, SECTOR, WRITE, SECTOR + 1);
+	wr(R_NOTIFY, 0);
+	settle();
+	CHECK_EQ(counter_get(&blk_metrics(dev)->no_avail_buffer), 1);
+	unplug_disk();
+}
+
+/* --- opening ---------------------------------------------------------------------- */
+
+static char dir[] = "/tmp/test_block_XXXXXX";
+
+static const char *in_dir(const char *name)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+static void open_refused(const char *path, bool read_only, int code, const char *word)
+{
+	struct err e = { 0 };
+	int fd = -7;
+
+	CHECK_EQ(blk_open(path, read_only, &fd, &e), code);
+	CHECK_EQ(fd, -7);
+	CHECK(strstr(e.msg, word) != NULL);
+	CHECK(strstr(e.msg, path) != NULL);
+}
+
+TEST(only_files_and_block_devices_are_opened)
+{
+	struct err e;
+	uint64_t bytes;
+	int fd;
+
+	CHECK(mkdtemp(dir) != NULL);
+	CHECK_EQ(mkfifo(in_dir("fifo"), 0600), 0);
+	fd = open(in_dir("file"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	CHECK_EQ(write(fd, "QFI\xfb raw all the same", 20), 20);
+	close(fd);
+	for (int ro = 0; ro < 2; ro++) {
+		open_refused(dir, ro, -EINVAL, "a directory");
+		open_refused(in_dir("fifo"), ro, -EINVAL, "a FIFO");
+		open_refused("/dev/null", ro, -EINVAL, "a character device");
+		open_refused(in_dir("none"), ro, -ENOENT, "No such file");
+		CHECK_EQ(blk_open(in_dir("file"), ro, &fd, &e), 0);
+		CHECK_EQ(fcntl(fd, F_GETFL) & O_ACCMODE, ro ? O_RDONLY : O_RDWR);
+		CHECK_EQ(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+		CHECK_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+		CHECK_EQ(blk_size(fd, &bytes, &e), 0);
+		CHECK_EQ(bytes, 20);
+		close(fd);
+	}
+	fault_arm(0);
+	open_refused(in_dir("file"), false, -EIO, "Input/output");
+	fault_arm(-1);
+	CHECK_EQ(unlink(in_dir("file")) + unlink(in_dir("fifo")) + rmdir(dir), 0);
+}
+
+TEST(creation_under_faults)
+{
+	struct err e;
+
+	disk = make_disk(SECTOR);
+	for (unsigned n = 0; n < 20; n++) {
+		struct blk_cfg cfg = { .id = "x", .fd = fcntl(disk, F_DUPFD_CLOEXEC, 0) };
+		int r;
+
+		e = (struct err){ 0 };
+		fault_arm(n);
+		r = blk_create(&cfg, &dev, &e);
+		CHECK_EQ(fault_fired(), r < 0);
+		fault_arm(-1);
+		if (r == 0) {
+			CHECK(n >= 5);
+			vdev_destroy(dev);
+			CHECK_EQ(fcntl(cfg.fd, F_GETFD), -1);
+			return;
+		}
+		CHECK(strstr(e.msg, "block `x'") != NULL);
+		CHECK_EQ(close(cfg.fd), 0); /* still ours */
+	}
+	CHECK(!"creation never succeeded");
+}
+
+/* --- an engine whose completions the test scripts ------------------------------------ */
+
+enum { DEPTH = 2 };
+
+static struct blk_op *begun[DEPTH];
+static unsigned nbegun, quiesced;
+
+static bool slow_start(struct blk_engine *engine, struct blk_op *op)
+{
+	(void)engine;
+	CHECK(nbegun < DEPTH);
+	begun[nbegun++] = op;
+	return false;
+}
+
+static void slow_quiesce(struct blk_engine *engine)
+{
+	(void)engine;
+	quiesced++;
+}
+
+static const struct blk_engine_class slow_class = {
+	.name = "slow",
+	.depth = DEPTH,
+	.start = slow_start,
+	.quiesce = slow_quiesce,
+};
+static struct blk_engine slow = { .class = &slow_class };
+
+/* Ends the i-th operation: carried out, or with an error. */
+static void end(unsigned i, int error)
+{
+	struct blk_op *op = begun[i];
+
+	if (error == 0)
+		CHECK(blk_sync_engine.class->start(&blk_sync_engine, op));
+	else
+		op->error = error;
+	begun[i] = begun[--nbegun];
+	blk_op_done(op);
+}
+
+static void offer_read(unsigned first, unsigned sector)
+{
+	const struct piece p[] = { { HEADER + 16 * first, 16, 0 },
+				   { DATA + SECTOR * first, SECTOR, WRITE },
+				   { STATUS + first, 1, WRITE } };
+	uint64_t s = sector;
+
+	memset(ram + p[0].at, 0, 16);
+	memcpy(ram + p[0].at + 8, &s, 8);
+	ram[p[2].at] = UNTOUCHED;
+	chain_of(p, 3, first);
+}
+
+TEST(an_engine_that_takes_its_time)
+{
+	uint32_t head, len;
+	struct err e;
+
+	plug_disk((struct blk_cfg){ .engine = &slow });
+	for (unsigned i = 0; i < 5; i++)
+		offer_read(3 * i, i);
+	kick();
+	CHECK_EQ(nbegun, DEPTH); /* the rest waits without spinning */
+	CHECK_EQ(counter_get(&blk_metrics(dev)->io_engine_throttled_events), 1);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->queue_event_count), 1);
+	CHECK(!vdev_idle(dev));
+	CHECK_EQ(blk_replace(dev, disk, &e), -EBUSY);
+	end(1, 0); /* the second one first */
+	CHECK(used(&head, &len));
+	CHECK_EQ(head, 3);
+	CHECK_EQ(len, SECTOR + 1);
+	CHECK(data_is(DATA + 3 * SECTOR, SECTOR, SECTOR));
+	settle();
+	CHECK_EQ(nbegun, DEPTH);
+	end(0, -EIO);
+	CHECK(used(&head, &len));
+	CHECK_EQ(head, 0);
+	CHECK_EQ(len, 0);
+	CHECK_EQ(ram[STATUS], IOERR);
+	for (unsigned i = 0; i < 3; i++) {
+		settle();
+		CHECK(nbegun > 0);
+		end(0, 0);
+		CHECK(used(&head, &len));
+	}
+	CHECK(vdev_idle(dev));
+	CHECK_EQ(nbegun, 0);
+	unplug_disk();
+}
+
+TEST(a_head_in_flight_may_not_come_again)
+{
+	plug_disk((struct blk_cfg){ .engine = &slow });
+	offer_read(0, 1);
+	offer(0);
+	kick();
+	CHECK_EQ(nbegun, 1);
+	CHECK_EQ(rd(R_STATUS), RUN | VDEV_NEEDS_RESET);
+	end(0, 0); /* its memory is still the request's own */
+	CHECK_EQ(ram[STATUS], OK);
+	CHECK(vdev_idle(dev));
+	wr(R_STATUS, 0);
+	CHECK_EQ(rd(R_STATUS), 0);
+	unplug_disk();
+}
+
+/* --- saved state ------------------------------------------------------------------- */
+
+static uint8_t first[256], second[256];
+
+static size_t save(uint8_t *buf)
+{
+	struct state_out out = { .buf = buf, .cap = sizeof(first) };
+
+	vdev_pause(dev);
+	CHECK_EQ(virtio_mmio_save(mmio, &out), 0);
+	return out.len;
+}
+
+/* A new device on a file of `bytes' takes the state. */
+static int reload(size_t len, size_t bytes, struct err *e)
+{
+	struct blk_cfg cfg = { .id = "rootfs", .fd = make_disk(bytes) };
+	struct state_in in = { .buf = first, .len = len };
+
+	unplug_disk();
+	disk = fcntl(cfg.fd, F_DUPFD_CLOEXEC, 0);
+	CHECK_EQ(blk_create(&cfg, &dev, e), 0);
+	plug(dev);
+	vdev_pause(dev);
+	return virtio_mmio_load(mmio, &in, e);
+}
+
+TEST(a_request_in_progress_survives_save_and_load)
+{
+	uint32_t head, used_len;
+	char id[20];
+	struct err e;
+	size_t len;
+
+	plug_disk((struct blk_cfg){ 0 });
+	CHECK_EQ(request(GET_ID, 0, 20, WRITE, 21), OK);
+	memcpy(id, ram + DATA, sizeof(id));
+	vdev_pause(dev);
+	offer_read(3, 7);
+	kick();
+	CHECK_EQ(ram[STATUS + 3], UNTOUCHED);
+	len = save(first);
+	CHECK_EQ(reload(len, SECTORS * SECTOR, &e), 0);
+	CHECK_EQ(save(second), len);
+	CHECK_EQ(memcmp(first, second, len), 0);
+	vdev_resume(dev);
+	settle();
+	CHECK(used(&head, &used_len));
+	CHECK_EQ(head, 3);
+	CHECK_EQ(used_len, SECTOR + 1);
+	CHECK_EQ(ram[STATUS + 3], OK);
+	CHECK(data_is(DATA + 3 * SECTOR, 7 * SECTOR, SECTOR));
+	CHECK_EQ(request(GET_ID, 0, 20, WRITE, 21), OK); /* another file, the same disk */
+	CHECK_EQ(memcmp(id, ram + DATA, sizeof(id)), 0);
+	unplug_disk();
+}
+
+TEST(a_saved_disk_wants_a_file_as_large)
+{
+	struct err e = { 0 };
+	size_t len;
+
+	plug_disk((struct blk_cfg){ 0 });
+	len = save(first);
+	CHECK_EQ(reload(len, SECTORS * SECTOR - 1, &e), -EINVAL);
+	CHECK(strstr(e.msg, "smaller") != NULL);
+	CHECK_EQ(reload(len, (SECTORS + 9) * SECTOR, &e), 0);
+	CHECK_EQ(rd(R_CONFIG), SECTORS); /* as the guest knows it */
+	CHECK_EQ(reload(len - 1, SECTORS * SECTOR, &e), -EINVAL);
+	unplug_disk();
+}
