@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When an action is legal, and what the actions do that only configure. */
+#include "vmm/action.h"
+
+#include "devices/virtio/block/open.h"
+#include "vmm/state.h"
+
+static int put_boot_source(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	struct cmdline probe;
+	int r;
+
+	if (a->boot_source.has_boot_args) {
+		r = cmdline_init(&probe, a->boot_source.boot_args, e);
+		if (r < 0)
+			return r;
+	}
+	r = files_open_boot_source(&vmm->files, &a->boot_source, e);
+	if (r < 0)
+		return r;
+	vmm->config.boot_source = a->boot_source;
+	vmm->config.has_boot_source = true;
+	return 0;
+}
+
+static int put_machine(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	(void)e;
+	vmm->config.machine = a->machine;
+	return 0;
+}
+
+static int patch_machine(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	return conf_machine_patch_apply(&a->machine_patch, &vmm->config.machine, e);
+}
+
+static int check_drive(const struct conf_drive *d, struct err *e)
+{
+	if (d->io_engine == CONF_IO_ENGINE_ASYNC)
+		return err_set(
+			e, ERR_INVALID, -EOPNOTSUPP,
+			"drive `%s': io_engine `Async' is not part of this version of wisp; use "
+			"`Sync'",
+			d->drive_id);
+	if (d->has_rate_limiter && conf_rate_limiter_enabled(&d->rate_limiter))
+		return err_set(e, ERR_INVALID, -EOPNOTSUPP,
+			       "drive `%s': rate_limiter is not part of this version of wisp",
+			       d->drive_id);
+	return 0;
+}
+
+static int put_drive(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	autoclose int fd = -1;
+	int r = check_drive(&a->drive, e);
+
+	if (r < 0)
+		return r;
+	r = blk_open(a->drive.path_on_host, a->drive.is_read_only, &fd, e);
+	if (r < 0)
+		return err_wrap(e, "Unable to create the virtio block device");
+	r = conf_config_put_drive(&vmm->config, &a->drive, e);
+	if (r < 0)
+		return r;
+	files_keep_drive(&vmm->files, a->drive.drive_id, take_fd(&fd));
+	return 0;
+}
+
+static int put_entropy(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	if (a->entropy.has_rate_limiter && conf_rate_limiter_enabled(&a->entropy.rate_limiter))
+		return err_set(e, ERR_INVALID, -EOPNOTSUPP,
+			       "rate_limiter of the entropy device is not part of this version of "
+			       "wisp");
+	vmm->config.entropy = a->entropy;
+	vmm->config.has_entropy = true;
+	return 0;
+}
+
+static int put_serial(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	int r = files_open_console(&vmm->files, &a->serial, e);
+
+	if (r < 0)
+		return r;
+	vmm->serial = a->serial;
+	return 0;
+}
+
+static int put_logger(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	(void)vmm;
+	return vmm_configure_logger(&a->logger, e);
+}
+
+static int ctrl_alt_del(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	(void)a;
+	return machine_ctrl_alt_del(vmm->machine, e);
+}
+
+static int flush_metrics(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	(void)vmm;
+	(void)a;
+	return err_set(e, ERR_STATE, -EOPNOTSUPP,
+		       "metrics are not part of this version of wisp: there is nothing to flush");
+}
+
+static int instance_start(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	(void)a;
+	return vmm_begin_start(vmm, e);
+}
+
+static int pause_machine(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	(void)a;
+	(void)e;
+	return vmm_begin_pause(vmm);
+}
+
+static int resume_machine(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	(void)a;
+	(void)e;
+	return vmm_resume(vmm);
+}
+
+static const struct rule {
+	bool before, after; /* legal before the start, after it */
+	const char *error;  /* begins the text when it fails */
+	int (*run)(struct vmm *vmm, const struct action *a, struct err *e);
+} rules[] = {
+	[ACTION_PUT_BOOT_SOURCE] = { true, false, "Boot source error", put_boot_source },
+	[ACTION_PUT_MACHINE_CONFIG] = { true, false, "Machine config error", put_machine },
+	[ACTION_PATCH_MACHINE_CONFIG] = { true, false, "Machine config error", patch_machine },
+	[ACTION_PUT_DRIVE] = { true, false, "Drive config error", put_drive },
+	[ACTION_PUT_ENTROPY] = { true, false, "Entropy config error", put_entropy },
+	[ACTION_PUT_SERIAL] = { true, false, "Serial config error", put_serial },
+	[ACTION_PUT_LOGGER] = { true, false, "Logger error", put_logger },
+	[ACTION_INSTANCE_START] = { true, false, "Start microvm error", instance_start },
+	[ACTION_SEND_CTRL_ALT_DEL] = { false, true, "Internal VMM error", ctrl_alt_del },
+	[ACTION_FLUSH_METRICS] = { false, true, "Internal VMM error", flush_metrics },
+	[ACTION_PAUSE] = { false, true, "Internal VMM error", pause_machine },
+	[ACTION_RESUME] = { false, true, "Internal VMM error", resume_machine },
+};
+
+int action_run(struct vmm *vmm, struct action *a)
+{
+	const struct rule *rule = &rules[a->type];
+	bool started = vmm->state != VMM_NOT_STARTED;
+	int r;
+
+	a->err = (struct err){ 0 };
+	if (vmm->state == VMM_ENDING)
+		return err_set(&a->err, ERR_STATE, -ESHUTDOWN, "The microVM is ending.");
+	if (started && !rule->after)
+		return err_set(
+			&a->err, ERR_STATE, -EBUSY,
+			"The requested operation is not supported after starting the microVM.");
+	if (!started && !rule->before)
+		return err_set(
+			&a->err, ERR_STATE, -EBUSY,
+			"The requested operation is not supported before starting the microVM.");
+	r = rule->run(vmm, a, &a->err);
+	return r < 0 ? action_fail(a) : r;
+}
+
+int action_fail(struct action *a)
+{
+	return err_wrap(&a->err, "%s", rules[a->type].error);
+}

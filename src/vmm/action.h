@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything that a user may ask of the machine, and when it is legal.
+ *
+ * An action is made by whoever received the request (API thread, configuration
+ * file), handed over with vmm_submit() and answered once through `done'. It is
+ * already checked by itself; whether it is legal now is decided in one place,
+ * action.c. The submitter owns the action before vmm_submit() and again from the
+ * call of `done'.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/mbox.h"
+#include "conf/boot_source.h"
+#include "conf/drive.h"
+#include "conf/entropy.h"
+#include "conf/logger.h"
+#include "conf/machine.h"
+#include "conf/serial.h"
+
+enum action_type {				/*			   legal before / after the start */
+		   ACTION_PUT_BOOT_SOURCE,	/* boot_source		yes	no */
+		   ACTION_PUT_MACHINE_CONFIG,	/* machine			yes	no */
+		   ACTION_PATCH_MACHINE_CONFIG, /* machine_patch		yes	no */
+		   ACTION_PUT_DRIVE,		/* drive			yes	no */
+		   ACTION_PUT_ENTROPY,		/* entropy			yes	no */
+		   ACTION_PUT_SERIAL,		/* serial			yes	no */
+		   ACTION_PUT_LOGGER,		/* logger			yes	no */
+		   ACTION_INSTANCE_START,	/*				yes	no */
+		   ACTION_SEND_CTRL_ALT_DEL,	/*				no	yes */
+		   ACTION_FLUSH_METRICS,	/*				no	yes */
+		   ACTION_PAUSE,		/* idempotent		no	yes */
+		   ACTION_RESUME,		/* idempotent		no	yes */
+};
+
+struct action;
+typedef void (*action_fn)(struct action *action);
+
+struct action {
+	struct mbox_msg msg; /* the vmm's while submitted */
+	enum action_type type;
+	union {
+		struct conf_boot_source boot_source;
+		struct conf_machine machine;
+		struct conf_machine_patch machine_patch;
+		struct conf_drive drive;
+		struct conf_entropy entropy;
+		struct conf_serial serial;
+		struct conf_logger logger;
+	};
+	struct err err; /* the answer: err.code 0 is success, else the text is for the user */
+	action_fn done; /* called on the main thread; must not block */
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * /dev/kvm: is it there, may we use it, can it do what the machine needs.
+ *
+ * Main thread only, before the filter.
+ */
+#pragma once
+
+#include "base/cc.h"
+#include "base/err.h"
+
+struct kvm_cpuid2;
+
+struct kvm {
+	int fd;		 /* owned */
+	size_t run_size; /* of the mapping each vCPU shares with KVM */
+	unsigned max_vcpus;
+};
+
+/* Opens and checks. Every error says what is missing and what to do. */
+must_check int kvm_open(struct kvm *ret_kvm, struct err *e);
+void kvm_close(struct kvm *kvm);
+
+/* What the host's processor and KVM offer to a guest; freed with free(). */
+must_check int kvm_supported_cpuid(const struct kvm *kvm, struct kvm_cpuid2 **ret_cpuid,
+				   struct err *e);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The monitor's own state, shared by vmm.c (life cycle) and action.c (legality and
+ * configuration) and by nobody else. Main thread.
+ */
+#pragma once
+
+#include "vmm/files.h"
+#include "vmm/machine.h"
+#include "vmm/vmm.h"
+#include "vmm/x86/cmdline.h"
+
+enum vmm_state {
+	VMM_NOT_STARTED,
+	VMM_STARTING, /* built; vCPUs isolate themselves */
+	VMM_RUNNING,
+	VMM_PAUSING,
+	VMM_PAUSED,
+	VMM_ENDING,
+};
+
+struct vmm {
+	struct vmm_cfg cfg;
+	struct loop *loop;
+
+	struct mbox inbox;
+	struct loop_src inbox_src;
+	struct mbox_msg *first, **last; /* actions that wait for `current' */
+	struct action *current;		/* begun and not answered */
+
+	enum vmm_state state;
+	struct conf_config config;
+	struct conf_serial serial;
+	struct files files;
+	struct view_board views;
+
+	struct machine *machine;			   /* owned */
+	bool confined;					   /* main's filter is on */
+	struct loop_src vcpu_src, end_src, boot_timer_src; /* the machine's descriptors */
+	struct loop_timer settle;			   /* looks again at what has no event */
+	usec_t settle_since;
+	enum end_reason end;
+};
+
+enum { ACTION_DONE = 0, ACTION_PENDING = 1 };
+
+/* Does the action if it is legal: ACTION_DONE, ACTION_PENDING, or a->err's code. */
+must_check int action_run(struct vmm *vmm, struct action *a);
+
+/* Puts the action's name before its error; for one that failed while pending. */
+int action_fail(struct action *a);
+
+/* ACTION_PENDING when begun, ACTION_DONE when there is nothing to do, -errno. */
+must_check int vmm_begin_start(struct vmm *vmm, struct err *e);
+must_check int vmm_begin_pause(struct vmm *vmm);
+must_check int vmm_resume(struct vmm *vmm);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The monitor: configuration, life cycle and the one machine of this process.
+ *
+ * Made and run by the main thread; vmm_submit() and vmm_view() are for any thread.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "base/thread.h"
+#include "conf/config.h"
+#include "devices/end.h"
+#include "vmm/action.h"
+#include "vmm/view.h"
+
+#define VMM_FIRECRACKER_VERSION "1.17.0" /* the API that is spoken */
+
+struct vmm;
+
+struct vmm_cfg {
+	const char *id;			   /* the instance's name; kept by reference */
+	bool boot_timer;		   /* --boot-timer */
+	const struct isolation *isolation; /* hooks into the jail; kept by reference */
+	int stdin_fd, stdout_fd;	   /* the guest's console; -1: none */
+};
+
+must_check int vmm_create(const struct vmm_cfg *cfg, struct loop *loop, struct vmm **ret_vmm,
+			  struct err *e);
+/*
+ * After the loop ended. The API thread, which may still hold a view or an action, has
+ * been stopped. Leaves the terminal as it was.
+ */
+void vmm_destroy(struct vmm *vmm);
+
+/* Hands the action over; `done' is called once, later, on the main thread. */
+void vmm_submit(struct vmm *vmm, struct action *action);
+
+/* What GETs answer from. */
+struct view_board *vmm_views(struct vmm *vmm);
+
+/* Takes a configuration file's objects over, as if put one by one. Main, before the start. */
+must_check int vmm_configure(struct vmm *vmm, const struct conf_config *config, struct err *e);
+
+/* The logger as /logger, the configuration file and the command line set it. Main thread. */
+must_check int vmm_configure_logger(const struct conf_logger *logger, struct err *e);
+
+/* Why the process is to end: END_NONE while it is not. */
+enum end_reason vmm_end_reason(const struct vmm *vmm);
