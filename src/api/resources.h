@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The handlers that the router's table names, one r_<resource>.c for each resource.
+ * All are of type route_fn: see route.h.
+ */
+#pragma once
+
+#include "api/route.h"
+
+must_check int r_actions_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_boot_source_put(const struct route_call *call, struct route_out *out,
+				 struct err *e);
+must_check int r_drive_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_entropy_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_instance_get(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_logger_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_machine_get(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_machine_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_machine_patch(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_serial_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_version_get(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_vm_config_get(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_vm_patch(const struct route_call *call, struct route_out *out, struct err *e);
+
+/* Hands the action that the handler has filled over to the vmm. Returns 0. */
+static inline int r_submit(struct route_out *out, enum action_type type)
+{
+	out->action->type = type;
+	out->submit = true;
+	return 0;
+}
+
+/*
+ * The result of a parser whose check speaks without the contract's prefix: `prefix'
+ * goes before an error of meaning. An error of decoding and an empty PATCH stay as
+ * they are.
+ */
+static inline int r_parsed(int r, const char *prefix, struct err *e)
+{
+	return r < 0 && r != -EBADMSG && r != -ENODATA ? err_wrap(e, "%s", prefix) : r;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/route.h"
+
+#include <string.h>
+
+#include "api/resources.h"
+#include "api/unsupported.h"
+
+/* How much of an unknown path is repeated in the answer. */
+enum { ECHO_MAX = 100 };
+
+enum second { ANY, IS_ID, IS_CONFIG }; /* what the path's second part has to be */
+
+static const struct route {
+	enum route_method method;
+	const char *first;
+	enum second second;
+	route_fn serve;
+} routes[] = {
+	{ ROUTE_GET, "", ANY, r_instance_get },
+	{ ROUTE_GET, "version", ANY, r_version_get },
+	{ ROUTE_GET, "vm", IS_CONFIG, r_vm_config_get },
+	{ ROUTE_GET, "machine-config", ANY, r_machine_get },
+	{ ROUTE_PUT, "actions", ANY, r_actions_put },
+	{ ROUTE_PUT, "boot-source", ANY, r_boot_source_put },
+	{ ROUTE_PUT, "drives", IS_ID, r_drive_put },
+	{ ROUTE_PUT, "entropy", ANY, r_entropy_put },
+	{ ROUTE_PUT, "logger", ANY, r_logger_put },
+	{ ROUTE_PUT, "machine-config", ANY, r_machine_put },
+	{ ROUTE_PUT, "serial", ANY, r_serial_put },
+	{ ROUTE_PATCH, "machine-config", ANY, r_machine_patch },
+	{ ROUTE_PATCH, "vm", ANY, r_vm_patch },
+};
+
+static const char *const method_names[] = {
+	[ROUTE_GET] = "GET",
+	[ROUTE_PUT] = "PUT",
+	[ROUTE_PATCH] = "PATCH",
+	[ROUTE_DELETE] = "DELETE",
+};
+
+int route_method_parse(const char *name, enum route_method *ret)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(method_names); i++) {
+		if (strcmp(name, method_names[i]) == 0) {
+			*ret = (enum route_method)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+const char *route_method_name(enum route_method method)
+{
+	return method_names[method];
+}
+
+bool route_token_is(struct route_token token, const char *text)
+{
+	return token.len == strlen(text) && memcmp(token.s, text, token.len) == 0;
+}
+
+/* The path of "http://host/path" as well; NULL when there is none. */
+static const char *path_of(const char *target)
+{
+	static const char scheme[] = "http://";
+
+	if (strncmp(target, scheme, sizeof(scheme) - 1) == 0)
+		return strchr(target + sizeof(scheme) - 1, '/');
+	return target[0] == '/' ? target : NULL;
+}
+
+void route_split(const char *target, struct route_token *tokens, unsigned n)
+{
+	const char *path = path_of(target);
+	const char *at = path ? path : target;
+
+	at += strspn(at, "/");
+
+	for (unsigned i = 0; i < n; i++) {
+		tokens[i] = (struct route_token){ .s = at, .len = strcspn(at, "/") };
+		at += tokens[i].len;
+		at += *at == '/';
+	}
+}
+
+static int check_body(const struct route_req *req, struct err *e)
+{
+	bool has_body = req->len > 0;
+
+	switch (req->method) {
+	case ROUTE_GET:
+		if (has_body)
+			return err_set(e, ERR_INVALID, -EINVAL, "GET request cannot have a body.");
+		break;
+	case ROUTE_PUT:
+		if (!has_body)
+			return err_set(e, ERR_INVALID, -EINVAL, "Empty PUT request.");
+		break;
+	case ROUTE_PATCH:
+		if (!has_body)
+			return err_set(e, ERR_INVALID, -EINVAL, "Empty PATCH request.");
+		break;
+	case ROUTE_DELETE:
+		if (has_body)
+			return err_set(e, ERR_INVALID, -EINVAL, "Empty Delete request.");
+		break;
+	}
+	return 0;
+}
+
+static int refuse_path(const struct route_req *req, struct route_token first, struct err *e)
+{
+	int len = first.len < ECHO_MAX ? (int)first.len : ECHO_MAX;
+
+	return err_set(e, ERR_INVALID, -EINVAL, "Invalid request method and/or path: %s %.*s.",
+		       method_names[req->method], len, first.s);
+}
+
+static int take_id(struct route_token token, struct route_call *call, struct err *e)
+{
+	/* One more than an id may have, so that the check sees that it is too long. */
+	size_t len = token.len < sizeof(call->id) ? token.len : sizeof(call->id) - 1;
+
+	memcpy(call->id, token.s, len);
+	call->id[len] = '\0';
+	return conf_id_check(call->id, e);
+}
+
+static const struct route *find(enum route_method method, const struct route_token *tokens)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(routes); i++) {
+		const struct route *route = &routes[i];
+
+		if (route->method == method && route_token_is(tokens[0], route->first) &&
+		    (route->second != IS_CONFIG || route_token_is(tokens[1], "config")))
+			return route;
+	}
+	return NULL;
+}
+
+int route(const struct route_req *req, struct route_out *out, struct err *e)
+{
+	struct route_call call = { .req = req };
+	struct route_token tokens[UNSUPPORTED_DEPTH];
+	const struct route *route;
+	int r;
+
+	route_split(req->target, tokens, ARRAY_SIZE(tokens));
+	if (!unsupported_takes_no_body(req->method, tokens)) {
+		r = check_body(req, e);
+		if (r < 0)
+			return r;
+	}
+	route = find(req->method, tokens);
+	if (!route || !path_of(req->target)) {
+		r = unsupported_check(req->method, tokens, e);
+		return r < 0 ? r : refuse_path(req, tokens[0], e);
+	}
+	if (route->second == IS_ID) {
+		r = take_id(tokens[1], &call, e);
+		if (r < 0)
+			return r;
+	}
+	if (strchr(req->target, '%')) /* nothing here is ever decoded */
+		return refuse_path(req, tokens[0], e);
+	return route->serve(&call, out, e);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/unsupported.h"
+
+enum {
+	GET = 1U << ROUTE_GET,
+	PUT = 1U << ROUTE_PUT,
+	PATCH = 1U << ROUTE_PATCH,
+	DELETE = 1U << ROUTE_DELETE,
+};
+
+static const struct {
+	unsigned methods;
+	const char *first, *second; /* NULL: any */
+	const char *what;
+} missing[] = {
+	{ GET | PUT | PATCH, "balloon", NULL, "The balloon device" },
+	{ PUT, "cpu-config", NULL, "A custom CPU template" },
+	{ PATCH, "drives", NULL, "Changing a drive of a running machine" },
+	{ DELETE, "drives", NULL, "Unplugging a drive" },
+	{ GET | PUT | PATCH, "hotplug", "memory", "Memory hotplug" },
+	{ PUT, "metrics", NULL, "The metrics file" },
+	{ GET | PUT | PATCH, "mmds", NULL, "The metadata service" },
+	{ PUT | PATCH | DELETE, "network-interfaces", NULL, "The network device" },
+	{ PUT | PATCH | DELETE, "pmem", NULL, "The persistent memory device" },
+	{ PUT, "snapshot", "create", "Taking a snapshot" },
+	{ PUT, "snapshot", "load", "Loading a snapshot" },
+	{ PUT, "vsock", NULL, "The vsock device" },
+};
+
+static int check_snapshot(const struct route_token *tokens, struct err *e)
+{
+	int len = tokens[1].len < 100 ? (int)tokens[1].len : 100;
+
+	if (len == 0)
+		return err_set(e, ERR_INVALID, -EINVAL, "Missing snapshot operation type.");
+	return err_set(e, ERR_INVALID, -EINVAL,
+		       "Invalid request method and/or path: PUT /snapshot/%.*s.", len, tokens[1].s);
+}
+
+int unsupported_check(enum route_method method, const struct route_token *tokens, struct err *e)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(missing); i++) {
+		if ((missing[i].methods & (1U << method)) &&
+		    route_token_is(tokens[0], missing[i].first) &&
+		    (!missing[i].second || route_token_is(tokens[1], missing[i].second)))
+			return err_set(e, ERR_INVALID, -EOPNOTSUPP,
+				       "The requested operation is not supported: %s is not part "
+				       "of this version of wisp.",
+				       missing[i].what);
+	}
+	if (method == ROUTE_PUT && route_token_is(tokens[0], "snapshot"))
+		return check_snapshot(tokens, e);
+	return 0;
+}
+
+bool unsupported_takes_no_body(enum route_method method, const struct route_token *tokens)
+{
+	return method == ROUTE_PATCH && route_token_is(tokens[0], "balloon") &&
+	       route_token_is(tokens[1], "hinting");
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a Firecracker serves and this version does not: such a request gets an answer
+ * that says so, instead of "invalid path", which would send people to look for a typing
+ * mistake. A resource that is implemented leaves this table.
+ */
+#pragma once
+
+#include "api/route.h"
+
+enum { UNSUPPORTED_DEPTH = 2 }; /* parts of a path that decide */
+
+/* 0: not known here either; else -EOPNOTSUPP, or -EINVAL with the contract's text. */
+must_check int unsupported_check(enum route_method method, const struct route_token *tokens,
+				 struct err *e);
+
+/* Whether this is one of the two requests that are a PATCH without a body. */
+bool unsupported_takes_no_body(enum route_method method, const struct route_token *tokens);
