@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options -> wire the layers -> isolate -> loop -> end. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "api/api.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "conf/config.h"
+#include "jail/filter.h"
+#include "jail/isolation.h"
+#include "options.h"
+#include "vmm/vmm.h"
+
+#define VERSION_LINE "Firecracker v" VMM_FIRECRACKER_VERSION " (wisp " WISP_VERSION ")"
+
+enum { /* exit statuses of the contract, 4.8 */
+       EXIT_GENERIC = 1,
+       EXIT_BAD_CONFIGURATION = 152,
+       EXIT_BAD_ARGUMENTS = 153,
+};
+
+enum { CONFIG_FILE_MAX = 1 << 20 }; /* bytes */
+
+/* What lives as long as the process; torn down in finish(). */
+struct process {
+	struct options opt;
+	const struct isolation *isolation;
+	struct loop loop;
+	bool has_loop;
+	struct vmm *vmm;	     /* owned */
+	struct api *api;	     /* owned */
+	int console_in, console_out; /* owned; -1: none */
+	struct action start;	     /* for --config-file */
+	int status;		     /* when it ends before there is a machine */
+	enum end_reason reason;
+};
+
+static int end_status(enum end_reason reason)
+{
+	switch (reason) {
+	case END_NONE:
+	case END_GUEST_RESET:
+	case END_GUEST_POWEROFF:
+		return EXIT_SUCCESS;
+	case END_TRIPLE_FAULT:
+	case END_KVM_FAILURE:
+	case END_VCPU_STUCK:
+		return EXIT_GENERIC;
+	case END_CONFIG_ERROR:
+		return EXIT_BAD_CONFIGURATION;
+	}
+	return EXIT_GENERIC;
+}
+
+/* The last line of the log says how it ended; returns the exit status. */
+static int say_goodbye(int status, enum end_reason reason)
+{
+	char why[64] = "";
+
+	if (reason != END_NONE)
+		snprintf(why, sizeof(why), " exit_reason=%s", end_reason_name(reason));
+	if (status == EXIT_SUCCESS)
+		log_info("Firecracker exiting successfully. exit_code=0%s", why);
+	else
+		log_err("Firecracker exiting with error. exit_code=%d%s", status, why);
+	return status;
+}
+
+/* --- the configuration file -------------------------------------------------- */
+
+static int read_text(const char *path, char **ret_text, size_t *ret_len, struct err *e)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	autofree char *text = malloc(CONFIG_FILE_MAX);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return err_set(e, ERR_INVALID, -errno, "%s: %s", path, strerror(errno));
+	if (!text)
+		return err_set(e, ERR_INTERNAL, -ENOMEM, "%s: out of memory", path);
+	while (n > 0 && len < CONFIG_FILE_MAX) {
+		n = read(fd, text + len, CONFIG_FILE_MAX - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (n < 0)
+		return err_set(e, ERR_INVALID, -errno, "%s: %s", path, strerror(errno));
+	if (len == CONFIG_FILE_MAX)
+		return err_set(e, ERR_INVALID, -EFBIG, "%s: larger than %d bytes", path,
+			       CONFIG_FILE_MAX - 1);
+	*ret_text = take_ptr(&text);
+	*ret_len = len;
+	return 0;
+}
+
+static int apply_file(struct process *p, const struct conf_file *file, struct err *e)
+{
+	if (file->has_logger) {
+		int r = vmm_configure_logger(&file->logger, e);
+
+		if (r < 0)
+			return err_wrap(e, "Logger error");
+	}
+	return vmm_configure(p->vmm, &file->config, e);
+}
+
+static int configure_from_file(struct process *p, struct err *e)
+{
+	autofree struct conf_file *file = malloc(sizeof(*file));
+	autofree char *text = NULL;
+	size_t len;
+	int r;
+
+	if (!file)
+		return err_set(e, ERR_INTERNAL, -ENOMEM, "out of memory");
+	r = read_text(p->opt.config_file, &text, &len, e);
+	if (r < 0)
+		return r;
+	r = conf_file_parse(text, len, file, e);
+	if (r < 0)
+		return r;
+	r = apply_file(p, file, e);
+	conf_file_fini(file);
+	return r;
+}
+
+static int bad_configuration(struct process *p, const struct err *e)
+{
+	log_err("Configuration for VMM from one single json failed: %s", e->msg);
+	p->reason = END_CONFIG_ERROR;
+	return EXIT_BAD_CONFIGURATION;
+}
+
+static void on_started(struct action *action)
+{
+	struct process *p = container_of(action, struct process, start);
+
+	if (action->err.code == 0) {
+		log_info("Successfully started microvm that was configured from one single json");
+		return;
+	}
+	p->status = bad_configuration(p, &action->err);
+	loop_stop(&p->loop);
+}
+
+static void start_from_file(struct process *p)
+{
+	p->start = (struct action){ .type = ACTION_INSTANCE_START, .done = on_started };
+	vmm_submit(p->vmm, &p->start);
+}
+
+/* --- wiring ------------------------------------------------------------------- */
+
+static int choose_isolation(struct process *p, struct err *e)
+{
+	int r = filter_init(e);
+
+	if (r < 0)
+		return r;
+	filter_set_report_fd(log_fd());
+	if (p->opt.seccomp_filter)
+		return isolation_from_file(p->opt.seccomp_filter, &p->isolation, e);
+	p->isolation = p->opt.no_seccomp ? isolation_none() : isolation_seccomp();
+	return 0;
+}
+
+static int wire(struct process *p, struct err *e)
+{
+	struct vmm_cfg vmm = { .id = p->opt.id, .boot_timer = p->opt.boot_timer };
+	int r = thread_init(e);
+
+	if (r < 0)
+		return r;
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = choose_isolation(p, e);
+	if (r < 0)
+		return r;
+	r = loop_init(&p->loop);
+	if (r < 0)
+		return err_set(e, ERR_INTERNAL, r, "epoll: %s", strerror(-r));
+	p->has_loop = true;
+	p->console_in = fd_input_of(STDIN_FILENO);
+	p->console_out = fd_output_of(STDOUT_FILENO);
+	vmm.isolation = p->isolation;
+	vmm.stdin_fd = p->console_in;
+	vmm.stdout_fd = p->console_out;
+	return vmm_create(&vmm, &p->loop, &p->vmm, e);
+}
+
+static int start_api(struct process *p, struct err *e)
+{
+	const struct api_cfg api = {
+		.sock_path = p->opt.api_sock,
+		.max_payload = p->opt.max_payload,
+		.isolation = p->isolation,
+		.vmm = p->vmm,
+	};
+
+	return p->opt.no_api ? 0 : api_start(&api, &p->api, e);
+}
+
+static int failed(const struct err *e)
+{
+	log_err("%s", e->msg);
+	return EXIT_GENERIC;
+}
+
+static int run(struct process *p)
+{
+	struct err e = { 0 };
+	int r = wire(p, &e);
+
+	if (r < 0)
+		return failed(&e);
+	if (p->opt.has_logger && vmm_configure_logger(&p->opt.logger, &e) < 0)
+		return failed(&e);
+	filter_set_report_fd(log_fd());
+	log_info("Running %s", VERSION_LINE);
+	if (p->opt.config_file && configure_from_file(p, &e) < 0)
+		return bad_configuration(p, &e);
+	if (start_api(p, &e) < 0)
+		return failed(&e);
+	if (p->opt.config_file)
+		start_from_file(p);
+	r = loop_run(&p->loop);
+	if (r < 0) {
+		log_err("epoll_wait: %s", strerror(-r));
+		return EXIT_GENERIC;
+	}
+	if (p->status != EXIT_SUCCESS)
+		return p->status;
+	p->reason = vmm_end_reason(p->vmm);
+	return end_status(p->reason);
+}
+
+static void finish(struct process *p)
+{
+	api_stop(p->api);
+	vmm_destroy(p->vmm);
+	if (p->has_loop)
+		loop_fini(&p->loop);
+	fd_close_(&p->console_in);
+	fd_close_(&p->console_out);
+}
+
+int main(int argc, char **argv)
+{
+	static struct process p = { .console_in = -1, .console_out = -1 };
+	struct err e = { 0 };
+	int status;
+
+	if (options_parse(argc, argv, &p.opt, &e) < 0) {
+		log_init(OPTIONS_ID_DEFAULT);
+		fprintf(stderr, "Arguments parsing error: %s\n\nFor more information try --help.\n",
+			e.msg);
+		return say_goodbye(EXIT_BAD_ARGUMENTS, END_NONE);
+	}
+	log_init(p.opt.id);
+	if (p.opt.help || p.opt.version) {
+		if (p.opt.help)
+			options_print_help();
+		else
+			printf("%s\n\n", VERSION_LINE);
+		fflush(stdout);
+		return say_goodbye(EXIT_SUCCESS, END_NONE);
+	}
+	status = run(&p);
+	finish(&p);
+	status = say_goodbye(status, p.reason);
+	/* A vCPU thread that did not stop must not see the C library being taken down. */
+	if (p.reason == END_VCPU_STUCK)
+		_exit(status);
+	return status;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line of wisp: Firecracker's options, by one table.
+ *
+ * An option is a word and its value is the next one; there is no `=' form, nothing is
+ * abbreviated and nothing may be given twice.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "conf/logger.h"
+
+#define OPTIONS_SOCKET_DEFAULT "/run/firecracker.socket"
+#define OPTIONS_ID_DEFAULT     "anonymous-instance"
+
+struct options { /* strings point into argv */
+	const char *api_sock;
+	const char *id;
+	const char *config_file;    /* NULL: none */
+	const char *seccomp_filter; /* NULL: the built-in filters */
+	bool no_api, no_seccomp, boot_timer;
+	bool version, help;
+	bool has_logger; /* an option of the log was given */
+	struct conf_logger logger;
+	uint64_t max_payload; /* bytes of a request */
+};
+
+/* Parsed and checked. The error names the option. */
+must_check int options_parse(int argc, char **argv, struct options *ret_options, struct err *e);
+
+/* The text of --help. */
+void options_print_help(void);
