@@ -115,9 +115,41 @@ static void run_timers(struct loop *loop)
 	}
 }
 
+void loop_at_turn_end(struct loop *loop, struct loop_task *task)
+{
+	if (task->queued)
+		return;
+	task->queued = true;
+	task->next = loop->tasks;
+	loop->tasks = task;
+}
+
+void loop_task_cancel(struct loop *loop, struct loop_task *task)
+{
+	struct loop_task **at = &loop->tasks;
+
+	if (!task->queued)
+		return;
+	while (*at != task)
+		at = &(*at)->next;
+	*at = task->next;
+	task->queued = false;
+}
+
+static void run_tasks(struct loop *loop)
+{
+	while (loop->tasks) {
+		struct loop_task *task = loop->tasks;
+
+		loop_task_cancel(loop, task);
+		task->fn(task);
+	}
+}
+
 int loop_turn(struct loop *loop, int limit_ms)
 {
-	int n = epoll_wait(loop->epfd, loop->batch, LOOP_BATCH, wait_ms(loop, limit_ms));
+	int n = epoll_wait(loop->epfd, loop->batch, LOOP_BATCH,
+			   loop->tasks ? 0 : wait_ms(loop, limit_ms));
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno; /* signals and io_uring task work */
@@ -130,6 +162,7 @@ int loop_turn(struct loop *loop, int limit_ms)
 	}
 	loop->nbatch = 0;
 	run_timers(loop);
+	run_tasks(loop);
 	return 0;
 }
 

@@ -38,12 +38,22 @@ struct loop_timer {
 	bool set;		 /* the loop's */
 };
 
+struct loop_task;
+typedef void (*loop_task_fn)(struct loop_task *task);
+
+struct loop_task { /* something that a whole turn's work needs once */
+	loop_task_fn fn;
+	struct loop_task *next; /* the loop's */
+	bool queued;		/* the loop's */
+};
+
 enum { LOOP_BATCH = 32 };
 
 struct loop {
 	int epfd;
 	bool stopped;
 	struct loop_timer *timers; /* by due */
+	struct loop_task *tasks;   /* of the end of this turn */
 	struct epoll_event batch[LOOP_BATCH];
 	int nbatch; /* entries of batch that are being dispatched */
 };
@@ -61,6 +71,13 @@ void loop_remove(struct loop *loop, struct loop_src *src);
 /* Calls back once, at `due' or later. Set again: moved. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, usec_t due);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
+
+/*
+ * Calls back once, after the sources and timers of the running turn, or of the next
+ * one when none runs. A task that is queued already stays so.
+ */
+void loop_at_turn_end(struct loop *loop, struct loop_task *task);
+void loop_task_cancel(struct loop *loop, struct loop_task *task);
 
 /* One turn: waits at most `limit_ms' (-1: for ever), dispatches. -errno of epoll. */
 must_check int loop_turn(struct loop *loop, int limit_ms);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An io_uring that belongs to one loop, and can do little: read, write, sync and
+ * allocate in files that were put into its table, and cancel that.
+ *
+ * Seccomp sees none of what a ring does. So the ring is restricted by the kernel
+ * when it is made: the five operations above, on files of the table only, and of
+ * the registering calls only the one that changes the table. Afterwards the filter
+ * can deny io_uring_setup for ever, and a captured thread has nothing to win here.
+ *
+ * Operations are embedded in their owners and completed by a callback of the loop.
+ * What a turn of the loop starts is submitted by one system call at its end. Guest
+ * memory is never registered with the ring.
+ *
+ * All functions are for the loop's thread.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "base/err.h"
+#include "base/loop.h"
+
+struct uring;
+
+struct uring_op;
+/* `res' as the kernel gives it: bytes or 0, or -errno. -ECANCELED after a cancel. */
+typedef void (*uring_fn)(struct uring_op *op, int res);
+
+struct uring_op { /* embedded; the ring's from its start to its callback */
+	uring_fn done;
+};
+
+struct uring_cfg {
+	unsigned depth; /* operations that are in flight at most; cancels come on top */
+	unsigned files; /* slots of the table */
+};
+
+/*
+ * Made, restricted, enabled and added to the loop. The error names what the host
+ * denies and the remedy; -ENOSYS, -EPERM and -ENOMEM are the usual ones.
+ */
+must_check int uring_create(const struct uring_cfg *cfg, struct loop *loop, struct uring **ret_ring,
+			    struct err *e);
+
+/* Nothing may be in flight: closing a ring does not end what runs. NULL is fine. */
+void uring_destroy(struct uring *ring);
+
+/* Puts a file into a slot (the caller keeps its descriptor), or -1 to empty it. */
+must_check int uring_set_file(struct uring *ring, unsigned slot, int fd);
+
+/* Started and not called back. */
+must_check unsigned uring_inflight(const struct uring *ring);
+
+/*
+ * Each starts one operation on the file of a slot. Never fails: the caller keeps to
+ * its depth. The iovec array stays as it is until the callback.
+ */
+void uring_readv(struct uring *ring, struct uring_op *op, unsigned slot, const struct iovec *iov,
+		 unsigned niov, uint64_t off);
+void uring_writev(struct uring *ring, struct uring_op *op, unsigned slot, const struct iovec *iov,
+		  unsigned niov, uint64_t off);
+void uring_fdatasync(struct uring *ring, struct uring_op *op, unsigned slot);
+void uring_fallocate(struct uring *ring, struct uring_op *op, unsigned slot, int mode, uint64_t off,
+		     uint64_t len);
+
+/*
+ * Asks the kernel to end an operation early. Its callback comes in any case, with
+ * -ECANCELED if the cancel was in time. Once for each operation.
+ */
+void uring_cancel(struct uring *ring, struct uring_op *op);
+
+/*
+ * Tries an operation code as a captured thread might, on an empty slot or on a plain
+ * descriptor, and gives its result: -EACCES when the ring refuses it. Nothing is in
+ * flight. For tests.
+ */
+must_check int uring_try(struct uring *ring, uint8_t opcode, bool fixed_file);

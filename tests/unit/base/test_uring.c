@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/uring.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/io_uring.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/fault.h"
+#include "base/fd.h"
+#include "test.h"
+
+enum { DEPTH = 8, FILES = 4, TURNS_MAX = 10000 };
+
+static struct loop loop = { .epfd = -1 };
+static struct uring *ring;
+
+static struct call {
+	struct uring_op op;
+	int res;
+	bool called;
+} calls[DEPTH + 1];
+
+static void on_done(struct uring_op *op, int res)
+{
+	struct call *call = container_of(op, struct call, op);
+
+	CHECK(!call->called);
+	call->called = true;
+	call->res = res;
+}
+
+static void start(void)
+{
+	const struct uring_cfg cfg = { .depth = DEPTH, .files = FILES };
+	struct err e = { 0 };
+
+	CHECK_EQ(loop_init(&loop), 0);
+	if (uring_create(&cfg, &loop, &ring, &e) < 0)
+		SKIP(e.msg);
+	for (unsigned i = 0; i < ARRAY_SIZE(calls); i++)
+		calls[i] = (struct call){ .op.done = on_done };
+}
+
+static void stop(void)
+{
+	uring_destroy(ring);
+	loop_fini(&loop);
+}
+
+static void turn_until_idle(void)
+{
+	for (int i = 0; i < TURNS_MAX && uring_inflight(ring) > 0; i++)
+		CHECK_EQ(loop_turn(&loop, 1000), 0);
+	CHECK_EQ(uring_inflight(ring), 0);
+}
+
+static int make_file(size_t size)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	CHECK(fd >= 0);
+	CHECK_EQ(ftruncate(fd, (off_t)size), 0);
+	return fd;
+}
+
+TEST(moves_data_and_syncs)
+{
+	char text[] = "hello, ring", back[sizeof(text)] = "";
+	struct iovec out = { text, sizeof(text) }, in = { back, sizeof(back) };
+	int fd = make_file(8192);
+
+	start();
+	CHECK_EQ(uring_set_file(ring, 2, fd), 0);
+	uring_writev(ring, &calls[0].op, 2, &out, 1, 4096);
+	turn_until_idle();
+	CHECK_EQ(calls[0].res, sizeof(text));
+	uring_fdatasync(ring, &calls[1].op, 2);
+	turn_until_idle();
+	CHECK_EQ(calls[1].res, 0);
+	uring_readv(ring, &calls[2].op, 2, &in, 1, 4096);
+	turn_until_idle();
+	CHECK_EQ(calls[2].res, sizeof(text));
+	CHECK(memcmp(text, back, sizeof(text)) == 0);
+	close(fd);
+	stop();
+}
+
+TEST(allocates_and_punches)
+{
+	struct stat before, after;
+	int fd = make_file(1 << 20);
+
+	CHECK_EQ(fallocate(fd, 0, 0, 1 << 20), 0);
+	CHECK_EQ(fstat(fd, &before), 0);
+	start();
+	CHECK_EQ(uring_set_file(ring, 0, fd), 0);
+	uring_fallocate(ring, &calls[0].op, 0, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096,
+			512 << 10);
+	turn_until_idle();
+	CHECK_EQ(calls[0].res, 0);
+	CHECK_EQ(fstat(fd, &after), 0);
+	CHECK_EQ(before.st_blocks - after.st_blocks, (512 << 10) / 512);
+	stop();
+}
+
+TEST(a_turn_submits_all_that_it_started)
+{
+	static char buf[DEPTH][512];
+	struct iovec iov[DEPTH];
+	int fd = make_file(DEPTH * 512);
+
+	start();
+	CHECK_EQ(uring_set_file(ring, 1, fd), 0);
+	for (unsigned i = 0; i < DEPTH; i++) {
+		iov[i] = (struct iovec){ buf[i], sizeof(buf[i]) };
+		uring_readv(ring, &calls[i].op, 1, &iov[i], 1, i * sizeof(buf[i]));
+	}
+	CHECK_EQ(uring_inflight(ring), DEPTH);
+	turn_until_idle();
+	for (unsigned i = 0; i < DEPTH; i++)
+		CHECK_EQ(calls[i].res, sizeof(buf[i]));
+	stop();
+}
+
+TEST(a_slot_can_be_emptied_and_used_again)
+{
+	char c = 0;
+	struct iovec iov = { &c, 1 };
+	int fd = make_file(1);
+
+	start();
+	CHECK_EQ(uring_set_file(ring, 3, fd), 0);
+	CHECK_EQ(uring_set_file(ring, 3, -1), 0);
+	uring_readv(ring, &calls[0].op, 3, &iov, 1, 0);
+	turn_until_idle();
+	CHECK_EQ(calls[0].res, -EBADF);
+	CHECK_EQ(uring_set_file(ring, 3, fd), 0);
+	uring_readv(ring, &calls[1].op, 3, &iov, 1, 0);
+	turn_until_idle();
+	CHECK_EQ(calls[1].res, 1);
+	CHECK(uring_set_file(ring, FILES, fd) < 0);
+	stop();
+}
+
+TEST(a_cancel_ends_what_waits)
+{
+	char c = 0;
+	struct iovec iov = { &c, 1 };
+	int p[2];
+
+	start();
+	CHECK_EQ(pipe(p), 0);
+	CHECK_EQ(uring_set_file(ring, 0, p[0]), 0);
+	/* Pipes have no position; -1 as the offset says so. */
+	uring_readv(ring, &calls[0].op, 0, &iov, 1, UINT64_MAX);
+	CHECK_EQ(loop_turn(&loop, 0), 0);
+	CHECK(!calls[0].called);
+	uring_cancel(ring, &calls[0].op);
+	turn_until_idle();
+	CHECK(calls[0].res == -ECANCELED || calls[0].res == -EINTR);
+	stop();
+}
+
+TEST(cancels_fit_beside_a_full_ring)
+{
+	static char buf[DEPTH];
+	struct iovec iov[DEPTH];
+	int p[2];
+
+	start();
+	CHECK_EQ(pipe(p), 0);
+	CHECK_EQ(uring_set_file(ring, 0, p[0]), 0);
+	for (unsigned i = 0; i < DEPTH; i++) {
+		iov[i] = (struct iovec){ &buf[i], 1 };
+		uring_readv(ring, &calls[i].op, 0, &iov[i], 1, UINT64_MAX);
+	}
+	for (unsigned i = 0; i < DEPTH; i++)
+		uring_cancel(ring, &calls[i].op);
+	turn_until_idle();
+	for (unsigned i = 0; i < DEPTH; i++)
+		CHECK(calls[i].called && calls[i].res < 0);
+	stop();
+}
+
+TEST(everything_else_is_refused)
+{
+	static const uint8_t allowed[] = { IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+					   IORING_OP_FALLOCATE, IORING_OP_ASYNC_CANCEL };
+
+	start();
+	for (unsigned op = 0; op < 64; op++) {
+		bool ours = memchr(allowed, (int)op, sizeof(allowed)) != NULL;
+
+		if (ours)
+			CHECK(uring_try(ring, (uint8_t)op, true) != -EACCES);
+		else
+			CHECK(uring_try(ring, (uint8_t)op, true) < 0);
+		/* Ours too: a plain descriptor is never used, only the table. */
+		CHECK(uring_try(ring, (uint8_t)op, false) < 0);
+		if (ours)
+			CHECK_EQ(uring_try(ring, (uint8_t)op, false), -EACCES);
+	}
+	CHECK_EQ(uring_try(ring, IORING_OP_OPENAT, true), -EACCES);
+	CHECK_EQ(uring_try(ring, IORING_OP_SOCKET, true), -EACCES);
+	CHECK_EQ(uring_try(ring, IORING_OP_READ, true), -EACCES);
+	stop();
+}
+
+TEST(errors_name_the_remedy)
+{
+	const struct uring_cfg cfg = { .depth = DEPTH, .files = FILES };
+	long n = 0;
+
+	CHECK_EQ(loop_init(&loop), 0);
+	for (;; n++) {
+		struct err e = { 0 };
+		int r;
+
+		fault_arm(n);
+		r = uring_create(&cfg, &loop, &ring, &e);
+		if (!fault_fired()) {
+			if (r < 0)
+				SKIP(e.msg);
+			break;
+		}
+		CHECK(r < 0 && e.code == r);
+		CHECK(strncmp(e.msg, "io_uring: ", 10) == 0);
+	}
+	fault_arm(-1);
+#ifdef WISP_FAULTS
+	CHECK(n >= 6);
+#endif
+	stop();
+}
