@@ -52,6 +52,15 @@ void log_configure(const struct log_cfg *cfg)
 	store(&sink.show_origin, cfg->show_origin);
 }
 
+struct log_cfg log_configured(void)
+{
+	return (struct log_cfg){
+		.level = (enum log_level)load(&sink.level),
+		.show_level = load(&sink.show_level),
+		.show_origin = load(&sink.show_origin),
+	};
+}
+
 int log_open(const char *path, struct err *e)
 {
 	int fd = fd_open_output(path);

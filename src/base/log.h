@@ -31,6 +31,9 @@ void log_init(const char *id);
 /* May be called again, also while other threads log. */
 void log_configure(const struct log_cfg *cfg);
 
+/* What is in effect. */
+struct log_cfg log_configured(void);
+
 /*
  * Lines go to `path' from now on; made if need be, never truncated (a FIFO
  * without a reader is fine). Main thread only. On error nothing changes.

@@ -26,14 +26,11 @@ void rate_bucket_init(struct rate_bucket *b, const struct rate_cfg *cfg, usec_t 
 
 static void refill(struct rate_bucket *b, usec_t now)
 {
-	const uint64_t step_max = UINT64_C(1) << 63; /* 2^63 * 2^64 + rest fits in 128 bits */
 	uint64_t elapsed = now > b->updated ? now - b->updated : 0;
-	u128 sum, gain;
+	/* Fits: the rest is what time before this brought, and all time is below 2^64. */
+	u128 sum = (u128)elapsed * b->cfg.size + b->rest;
+	u128 gain = sum / period(b);
 
-	if (elapsed > step_max)
-		elapsed = step_max;
-	sum = (u128)elapsed * b->cfg.size + b->rest;
-	gain = sum / period(b);
 	b->rest = sum % period(b);
 	b->updated += elapsed;
 	if (gain < b->debt) {
@@ -109,6 +106,8 @@ usec_t rate_bucket_due(struct rate_bucket *b, uint64_t n, usec_t now)
 	if (__builtin_mul_overflow(missing, period(b), &wait))
 		return UINT64_MAX;
 	wait = (wait - b->rest + b->cfg.size - 1) / b->cfg.size; /* rest < period <= wait */
+	if (now < b->updated)
+		now = b->updated; /* what has come so far was counted up to there */
 	return wait < UINT64_MAX - now ? now + (usec_t)wait : UINT64_MAX;
 }
 

@@ -10,7 +10,7 @@
  * host only while there is room in the receive FIFO, so nothing piles up here.
  *
  * The device does not log; the loop's owner asks serial_take_error() when it flushes
- * metrics or ends. SIGPIPE must be ignored.
+ * metrics or ends. SIGPIPE must be ignored or handled.
  */
 #pragma once
 

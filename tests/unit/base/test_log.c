@@ -26,7 +26,7 @@ static void start(const struct log_cfg *cfg)
 
 static const char *contents(const char *name)
 {
-	static char text[1 << 16];
+	static char text[1 << 18];
 	int fd = open(name, O_RDONLY);
 	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
 
@@ -109,6 +109,22 @@ TEST(levels_let_through_what_is_as_bad)
 		CHECK_EQ(unlink("m"), 0);
 	}
 	finish();
+}
+
+TEST(what_is_in_effect_can_be_asked)
+{
+	struct log_cfg cfg = log_configured();
+
+	CHECK_EQ(cfg.level, LOG_INFO);
+	CHECK(!cfg.show_level && !cfg.show_origin);
+	log_configure(&(struct log_cfg){ LOG_TRACE, true, false });
+	cfg = log_configured();
+	CHECK_EQ(cfg.level, LOG_TRACE);
+	CHECK(cfg.show_level && !cfg.show_origin);
+	log_configure(&(struct log_cfg){ LOG_OFF, false, true });
+	cfg = log_configured();
+	CHECK_EQ(cfg.level, LOG_OFF);
+	CHECK(!cfg.show_level && cfg.show_origin);
 }
 
 TEST(level_names)
@@ -221,7 +237,7 @@ TEST(a_full_fifo_loses_lines_and_counts)
 	CHECK_EQ(log_open("m", &err), 0); /* without a reader */
 	for (; log_missed() == 0; sent++)
 		log_info("%0500d", sent);
-	log_info("lost too");
+	log_info("%0500d", sent);
 	CHECK_EQ(log_missed(), 2);
 	fd = open("m", O_RDONLY | O_NONBLOCK);
 	n = read(fd, buf, sizeof(buf) - 1);

@@ -65,17 +65,16 @@ TEST(no_drift_over_many_questions)
 	for (usec_t now = 1; now <= 7000000; now += 13)
 		while (rate_bucket_take(&b, 1, now))
 			taken++;
-	CHECK_EQ(taken, 3 * 1000 - 1 + (7000000 - 1) % 13 / 12); /* the last at 7 s exactly */
+	CHECK_EQ(taken, 6999994u * 3 / 7000); /* 6999994: the last question */
 }
 
 TEST(a_full_bucket_saves_nothing)
 {
 	struct rate_bucket b = bucket(10, 10, 0, 0);
 
-	CHECK(!rate_bucket_take(&b, 0, 1) || true);
-	CHECK(rate_bucket_take(&b, 10, 1000000));
-	CHECK(!rate_bucket_take(&b, 1, 1000999));
-	CHECK(rate_bucket_take(&b, 1, 1001000));
+	CHECK(rate_bucket_take(&b, 10, 1000500)); /* half a token too late for the bucket */
+	CHECK(!rate_bucket_take(&b, 1, 1001499));
+	CHECK(rate_bucket_take(&b, 1, 1001500));
 }
 
 TEST(the_burst_comes_first_and_once)
@@ -85,7 +84,6 @@ TEST(the_burst_comes_first_and_once)
 	CHECK(rate_bucket_take(&b, 20, 0));
 	CHECK_EQ(b.burst, 5);
 	CHECK_EQ(b.tokens, 10);
-	CHECK(!rate_bucket_take(&b, 16, 0) || b.debt == 1);
 	b = bucket(10, 1000, 25, 0);
 	CHECK(rate_bucket_take(&b, 35, 0));
 	CHECK_EQ(b.burst, 0);
@@ -170,7 +168,7 @@ TEST(due_is_exact)
 			CHECK(!rate_bucket_take(&copy, n, due - 1));
 			CHECK(rate_bucket_take(&b, n, due));
 
-			CHECK(!rate_bucket_take(&b, sizes[i], due) || n == 0);
+			CHECK(!rate_bucket_take(&b, sizes[i], due));
 			due = rate_bucket_due(&b, sizes[i], now);
 			copy = b;
 			CHECK(!rate_bucket_take(&copy, sizes[i], due - 1));
@@ -232,7 +230,7 @@ TEST(slow_buckets_are_exact_at_the_limits)
 	CHECK_EQ(rate_bucket_due(&b, 1, 0), UINT64_MAX);
 	CHECK(!rate_bucket_take(&b, 1, UINT64_MAX));
 
-	/* The longest time passes at once, and in two steps. */
+	/* The longest time passes at once. */
 	b = bucket(UINT64_MAX, UINT64_MAX, 0, 0);
 	CHECK(rate_bucket_take(&b, UINT64_MAX, 0));
 	CHECK(!rate_bucket_take(&b, UINT64_MAX / 1000 + 1, UINT64_MAX));

@@ -69,7 +69,7 @@ static void prepare(const struct isolation *iso)
 
 TEST(name_and_signals)
 {
-	static const int open[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTERM };
+	static const int open[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTERM, SIGXFSZ };
 	static const int blocked[] = { SIGINT, SIGHUP, SIGCHLD, SIGPIPE, SIGUSR1, SIGALRM };
 	sigset_t before, after;
 

@@ -162,8 +162,14 @@ TEST(keyboard_commands)
 	out8(dev, DATA, 0x00);
 	EXPECT(dev, 0xfa, 0xfa, 0x02);
 	out8(dev, DATA, 0xed);
-	out8(dev, DATA, 0xf4); /* a command where the argument should be */
+	out8(dev, DATA, 0x7f); /* the largest argument, and the smallest command */
 	EXPECT(dev, 0xfa, 0xfa);
+	out8(dev, DATA, 0xed);
+	out8(dev, DATA, 0x80);
+	EXPECT(dev, 0xfa, 0xfe);
+	out8(dev, DATA, 0xed);
+	out8(dev, DATA, 0xf2); /* a command where the argument should be */
+	EXPECT(dev, 0xfa, 0xfa, 0xab, 0x83);
 	out8(dev, DATA, 0x02);
 	EXPECT(dev, 0xfe);
 }

@@ -92,6 +92,22 @@ TEST(a_line_is_written_at_once)
 	serial_destroy(s);
 }
 
+/* Each byte wakes the loop when the one before has gone. */
+TEST(single_bytes_arrive)
+{
+	struct ends p = make_pipe();
+	struct serial *s = create(p.write, -1, NULL);
+	char c = 0;
+
+	for (unsigned i = 0; i < 3; i++) {
+		out8(serial_bus_dev(s), THR, (uint8_t)('a' + i));
+		turns(3);
+		CHECK_EQ(read(p.read, &c, 1), 1);
+		CHECK_EQ(c, 'a' + i);
+	}
+	serial_destroy(s);
+}
+
 TEST(a_full_ring_drops_and_counts)
 {
 	struct ends p = make_pipe();
@@ -350,6 +366,8 @@ TEST(input_goes_on_when_the_guest_reads)
 	serial_destroy(s);
 }
 
+enum { PIPED = 1 << 20 };
+
 static void *writer(void *arg)
 {
 	struct ends *p = arg;
@@ -357,7 +375,7 @@ static void *writer(void *arg)
 	uint64_t at = 0;
 
 	fcntl(p->write, F_SETFL, 0);
-	while (at < 10u << 20) {
+	while (at < PIPED) {
 		for (unsigned i = 0; i < sizeof(buf); i++)
 			buf[i] = (uint8_t)((at + i) % 251);
 		CHECK_EQ(write(p->write, buf, sizeof(buf)), sizeof(buf));
@@ -367,8 +385,8 @@ static void *writer(void *arg)
 	return NULL;
 }
 
-/* Ten megabytes through the 64 bytes; the guest's side runs on this thread too. */
-TEST(ten_megabytes_arrive_whole)
+/* All of it through the 64 bytes; the guest's side runs on this thread too. */
+TEST(megabytes_arrive_whole)
 {
 	struct ends p = make_pipe();
 	struct serial *s = create(-1, p.read, NULL);
@@ -378,7 +396,7 @@ TEST(ten_megabytes_arrive_whole)
 
 	out8(dev, FCR, 0x01);
 	CHECK_EQ(pthread_create(&id, NULL, writer, &p), 0);
-	while (got < 10u << 20) {
+	while (got < PIPED) {
 		CHECK_EQ(loop_turn(&loop, 1000), 0);
 		while (in8(dev, LSR) & 1)
 			CHECK_EQ(in8(dev, RBR), got++ % 251);
@@ -412,6 +430,8 @@ TEST(what_cannot_be_polled_is_no_input)
 	serial_destroy(s);
 	s = create(-1, open("/proc/self/exe", O_RDONLY), NULL);
 	turns(2);
+	serial_quiesce(s);
+	serial_resume(s);
 	CHECK_EQ(in8(serial_bus_dev(s), LSR), 0x60);
 	CHECK_EQ(serial_take_error(s), 0);
 	serial_destroy(s);
@@ -542,6 +562,57 @@ TEST(creation_fails_whole)
 	CHECK_EQ(fcntl(out.write, F_GETFD), -1);
 	CHECK_EQ(fcntl(in.read, F_GETFD), -1);
 #endif
+}
+
+#ifdef WISP_FAULTS /* the places to fail exist in these builds only */
+TEST(a_host_that_fails_us_is_survived)
+{
+	struct ends p = make_pipe(), in = make_pipe();
+	struct serial *s;
+
+	CHECK(fcntl(p.write, F_SETPIPE_SZ, 4096) >= 4096);
+	s = create(p.write, in.read, NULL);
+	print(s, "lost");
+	fault_arm(0); /* the write */
+	turns(3);
+	CHECK_EQ(serial_take_error(s), -EIO);
+	CHECK_EQ(dropped(s), 4);
+
+	send_pattern(s, 8192);
+	fault_arm(2); /* after two writes, waiting for the sink; tried again after a second */
+	turns(3);
+	CHECK_EQ(serial_take_error(s), -ENOSPC);
+	CHECK_EQ(read_pattern(p.read, 0), 4096);
+	for (usec_t end = clock_monotonic() + 2 * USEC_PER_SEC; clock_monotonic() < end;)
+		turns(1);
+	CHECK_EQ(read_pattern(p.read, 4096), 8192);
+	CHECK_EQ(dropped(s), 4);
+
+	serial_quiesce(s);
+	fault_arm(0); /* taking input again */
+	serial_resume(s);
+	CHECK_EQ(serial_take_error(s), -ENOSPC);
+	serial_destroy(s);
+}
+#endif
+
+/* A terminal whose other side is gone. */
+TEST(a_broken_input_ends_and_is_told)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	struct serial *s;
+	int slave;
+
+	if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
+		SKIP("no pseudo terminals");
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	CHECK(slave >= 0);
+	s = create(-1, master, NULL);
+	CHECK_EQ(close(slave), 0);
+	turns(3);
+	CHECK_EQ(serial_take_error(s), -EIO);
+	CHECK_EQ(counter_get(&serial_metrics(s)->error_count), 1);
+	serial_destroy(s);
 }
 
 /* What TSan is to see: registers from two vCPUs while the loop drains and fills. */

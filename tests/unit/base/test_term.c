@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/term.h"
+
+#include <fcntl.h>
+#include <termios.h>
+
+#include "test.h"
+
+static int terminal(void)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY);
+	int fd;
+
+	if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
+		SKIP("no pseudo terminals");
+	fd = open(ptsname(master), O_RDWR | O_NOCTTY);
+	CHECK(fd >= 0);
+	return fd;
+}
+
+static tcflag_t modes(int fd)
+{
+	struct termios t;
+
+	CHECK_EQ(tcgetattr(fd, &t), 0);
+	return t.c_lflag & (ICANON | ECHO | ISIG);
+}
+
+TEST(raw_and_back)
+{
+	int fd = terminal();
+	tcflag_t before = modes(fd);
+
+	CHECK(before & ICANON);
+	CHECK_EQ(term_make_raw(fd), 0);
+	CHECK_EQ(modes(fd), 0);
+	CHECK_EQ(term_make_raw(fd), 0); /* raw already: what was saved stays */
+	errno = ENOTTY;
+	term_restore();
+	CHECK_EQ(errno, ENOTTY);
+	CHECK_EQ(modes(fd), before);
+	term_restore();
+	CHECK_EQ(modes(fd), before);
+}
+
+TEST(what_is_no_terminal_is_left_alone)
+{
+	int fd[2];
+
+	CHECK_EQ(pipe(fd), 0);
+	CHECK_EQ(term_make_raw(fd[0]), 0);
+	CHECK_EQ(term_make_raw(-1), 0);
+	term_restore();
+}
