@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* ACPI 6.5, table 4.26: sleep control register. */
+/* Fields of the sleep control register. */
 enum { SLP_TYP_SHIFT = 2, SLP_TYP_MASK = 7, SLP_EN = 1 << 5 };
 
 static void power_read(struct bus_dev *dev, uint64_t off, void *data, unsigned len)

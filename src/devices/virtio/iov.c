@@ -4,15 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-uint64_t iov_len(const struct iovec *iov, unsigned n)
-{
-	uint64_t len = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		len += iov[i].iov_len;
-	return len;
-}
-
 unsigned iov_slice(const struct iovec *iov, unsigned n, uint64_t off, uint64_t len,
 		   struct iovec *to)
 {

@@ -9,8 +9,6 @@
 
 #include "base/cc.h"
 
-must_check uint64_t iov_len(const struct iovec *iov, unsigned n);
-
 /*
  * The segments of bytes [off, off + len) of iov[0..n) into to[], which has room
  * for n. Returns how many; the range must lie inside.

@@ -129,6 +129,7 @@ static void read_config(const struct virtio_mmio *m, uint64_t off, uint8_t *data
 		memcpy(data, config + off, len < size - off ? len : size - off);
 }
 
+/* An offset that is not aligned is no register's. */
 static void mmio_read(struct bus_dev *bus, uint64_t off, void *data, unsigned len)
 {
 	const struct virtio_mmio *m = container_of(bus, struct virtio_mmio, bus);
@@ -140,7 +141,7 @@ static void mmio_read(struct bus_dev *bus, uint64_t off, void *data, unsigned le
 		read_config(m, off - REG_CONFIG, data, len);
 		return;
 	}
-	known = len == sizeof(v) && off % sizeof(v) == 0;
+	known = len == sizeof(v);
 	if (known && !read_unlocked(m, off, &v)) {
 		vdev_lock(m->dev);
 		known = read_locked(m, off, &v);
@@ -341,8 +342,7 @@ static void mmio_write(struct bus_dev *bus, uint64_t off, const void *data, unsi
 
 	if (off >= REG_CONFIG) {
 		done = write_config(m, off - REG_CONFIG, data, len);
-	} else if ((len == sizeof(v) && off % sizeof(v) == 0) ||
-		   (len < sizeof(v) && off == REG_QUEUE_NOTIFY)) {
+	} else if (len == sizeof(v) || (len < sizeof(v) && off == REG_QUEUE_NOTIFY)) {
 		memcpy(&v, data, len);
 		done = write_register(m, off, v);
 	}

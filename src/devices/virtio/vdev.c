@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
 
@@ -176,10 +175,8 @@ void vdev_flush(struct vdev *dev, unsigned queue, enum vdev_next next)
 
 	if (virtq_publish(&vq->q))
 		interrupt(dev, VDEV_ISR_QUEUE);
-	if (dev->paused)
-		dev->pending |= 1U << queue;
-	else if (is_running(dev) &&
-		 (next == VDEV_AGAIN || (next == VDEV_ON_KICK && virtq_arm(&vq->q))))
+	/* While paused too: on_kick() then remembers it for the resume. */
+	if (is_running(dev) && (next == VDEV_AGAIN || (next == VDEV_ON_KICK && virtq_arm(&vq->q))))
 		fd_event_signal(vq->kick.fd);
 	if (dev->resetting && inflight(dev) == 0)
 		finish_reset(dev);

@@ -77,8 +77,8 @@ struct vdev_class {
 	void (*reset)(struct vdev *dev);
 	/*
 	 * Bring what is in flight to its end, soon: chains are filled, or given back
-	 * if they were not begun. May return before that has happened. May be called
-	 * again. Loop.
+	 * (with VDEV_AGAIN) if they were not begun. May return before that has
+	 * happened. May be called again. Loop.
 	 */
 	void (*quiesce)(struct vdev *dev);
 	/* Go on after a pause; kicks follow by themselves. Loop. */

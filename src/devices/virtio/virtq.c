@@ -107,17 +107,22 @@ uint16_t virtq_idx(const struct virtq *q)
 	return q->next_avail;
 }
 
-static void set_busy(struct virtq *q, uint16_t head, bool busy)
-{
-	uint64_t bit = UINT64_C(1) << (head % 64);
-
-	assert(!(q->busy[head / 64] & bit) == busy);
-	q->busy[head / 64] ^= bit;
-}
-
 static bool is_busy(const struct virtq *q, uint16_t head)
 {
 	return q->busy[head / 64] >> (head % 64) & 1;
+}
+
+static void set_busy(struct virtq *q, uint16_t head)
+{
+	q->busy[head / 64] |= UINT64_C(1) << (head % 64);
+	q->inflight++;
+}
+
+static void clear_busy(struct virtq *q, uint16_t head)
+{
+	assert(q->inflight > 0 && is_busy(q, head));
+	q->busy[head / 64] &= ~(UINT64_C(1) << (head % 64));
+	q->inflight--;
 }
 
 static int add_segment(const struct virtq *q, struct virtq_chain *c, const struct virtq_desc *d)
@@ -207,18 +212,15 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c)
 	c->head = load_relaxed(&q->avail->ring[q->next_avail % q->cfg.size]);
 	if (c->head >= q->cfg.size || is_busy(q, c->head) || walk(q, c) < 0)
 		return -EPROTO;
-	set_busy(q, c->head, true);
+	set_busy(q, c->head);
 	q->next_avail++;
-	q->inflight++;
 	return 1;
 }
 
 void virtq_unpop(struct virtq *q, const struct virtq_chain *c)
 {
-	assert(q->inflight > 0);
-	set_busy(q, c->head, false);
+	clear_busy(q, c->head);
 	q->next_avail--;
-	q->inflight--;
 }
 
 int virtq_chain_read(const struct virtq_chain *c, uint64_t off, void *dst, size_t len)
@@ -241,13 +243,12 @@ void virtq_fill(struct virtq *q, const struct virtq_chain *c, uint32_t written)
 {
 	struct virtq_used_elem *e = &q->used->ring[q->next_used % q->cfg.size];
 
-	assert(q->inflight > 0 && written <= c->in_len);
-	set_busy(q, c->head, false);
+	assert(written <= c->in_len);
+	clear_busy(q, c->head);
 	store_relaxed(&e->id, c->head);
 	store_relaxed(&e->len, written);
 	gmem_dirty_iov(q->mem, c->iov + c->nout, c->nin, c->in_len);
 	q->next_used++;
-	q->inflight--;
 }
 
 bool virtq_publish(struct virtq *q)

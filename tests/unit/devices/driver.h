@@ -55,6 +55,12 @@ static int irq_fd = -1;
 static struct virtio_mmio *mmio;
 static uint16_t seen_used;
 
+#ifdef WISP_FAULTS
+enum { HAVE_FAULTS = true };
+#else
+enum { HAVE_FAULTS = false }; /* nothing can be made to fail in these builds */
+#endif
+
 /* --- memory ----------------------------------------------------------------- */
 
 maybe_unused static void put16(unsigned at, uint16_t v)

@@ -18,7 +18,7 @@ struct fake {
 	uint8_t config[FAKE_CONFIG];
 	bool cannot_activate;
 	bool prompt; /* quiesce gives everything back by itself */
-	unsigned activated, kicked[FAKE_QUEUES], reset, quiesced, resumed;
+	unsigned activated, kicked[FAKE_QUEUES], reset, quiesced, drained, resumed;
 	counter_t activate_fails, cfg_fails, event_fails, kicks;
 };
 
@@ -97,6 +97,7 @@ static void fake_quiesce(struct vdev *dev)
 	struct fake *f = fake_of(dev);
 
 	f->quiesced++;
+	f->drained += dev->resetting;
 	if (f->prompt)
 		fake_finish(f);
 }
@@ -149,8 +150,8 @@ maybe_unused static void plug_fake(void)
 
 	fake = calloc(1, sizeof(*fake));
 	CHECK(fake);
-	count = (struct vdev_counters){ &fake->activate_fails, &fake->cfg_fails,
-					&fake->event_fails, &fake->kicks };
+	count = (struct vdev_counters){ &fake->activate_fails, &fake->cfg_fails, &fake->event_fails,
+					&fake->kicks };
 	for (unsigned i = 0; i < FAKE_CONFIG; i++)
 		fake->config[i] = (uint8_t)(0xa0 + i);
 	CHECK_EQ(vdev_init(&fake->vdev, &fake_class, &count, "fake `x'", &e), 0);

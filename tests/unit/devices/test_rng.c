@@ -57,7 +57,7 @@ TEST(buffers_are_filled_up_to_64_kib)
 {
 	static const struct {
 		uint32_t len, got;
-	} rows[] = { { 1, 1 },		 { 64, 64 },	   { 65535, 65535 },
+	} rows[] = { { 1, 1 },	       { 64, 64 },	 { 65535, 65535 },
 		     { 65536, 65536 }, { 65537, 65536 }, { RAM - BUF, 65536 } };
 
 	plug_rng();
@@ -135,8 +135,21 @@ TEST(a_buffer_that_is_not_writable_needs_a_reset)
 	unplug();
 }
 
+TEST(a_readable_part_needs_a_reset)
+{
+	plug_rng();
+	desc(Q_DESC, 0, BUF, 8, NEXT, 1);
+	desc(Q_DESC, 1, BUF + 8, 8, WRITE, 0);
+	offer(0);
+	kick();
+	CHECK_EQ(rd(R_STATUS), RUN | VDEV_NEEDS_RESET);
+	unplug();
+}
+
 TEST(a_host_without_random_numbers)
 {
+	if (!HAVE_FAULTS)
+		SKIP("built without WISP_FAULTS");
 	plug_rng();
 	fault_arm(0);
 	CHECK_EQ(request(100), 0);
@@ -184,7 +197,9 @@ TEST(a_request_in_progress_survives_save_and_load)
 
 TEST(creation_under_faults)
 {
-	for (unsigned n = 0; n < 10; n++) {
+	if (!HAVE_FAULTS)
+		SKIP("built without WISP_FAULTS");
+	for (unsigned n = 0;; n++) {
 		struct err e = { 0 };
 		int r;
 
@@ -199,5 +214,4 @@ TEST(creation_under_faults)
 		}
 		CHECK(strstr(e.msg, "entropy") != NULL);
 	}
-	CHECK(!"creation never succeeded");
 }

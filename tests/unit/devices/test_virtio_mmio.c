@@ -44,8 +44,8 @@ TEST(identity)
 /* Which registers can be read at all. */
 static bool readable(unsigned off)
 {
-	static const unsigned list[] = { 0x00, 0x04, 0x08, 0x0c, 0x10, 0x34, 0x44, 0x60,
-					 0x70, 0xb0, 0xb4, 0xb8, 0xbc, 0xfc };
+	static const unsigned list[] = { 0x00, 0x04, 0x08, 0x0c, 0x10, 0x34, 0x44,
+					 0x60, 0x70, 0xb0, 0xb4, 0xb8, 0xbc, 0xfc };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(list); i++)
 		if (list[i] == off)
@@ -208,7 +208,8 @@ TEST(features_are_masked_and_then_frozen)
 	wr(R_STATUS, DRIVER);
 	for (unsigned sel = 0; sel < 4; sel++) {
 		wr(R_DEVICE_FEATURES_SEL, sel);
-		CHECK_EQ(rd(R_DEVICE_FEATURES), sel < 2 ? (uint32_t)(FAKE_FEATURES >> 32 * sel) : 0);
+		CHECK_EQ(rd(R_DEVICE_FEATURES),
+			 sel < 2 ? (uint32_t)(FAKE_FEATURES >> 32 * sel) : 0);
 	}
 	wr(R_DEVICE_FEATURES_SEL, UINT32_MAX);
 	CHECK_EQ(rd(R_DEVICE_FEATURES), 0);
@@ -292,12 +293,18 @@ TEST(rings_are_checked_when_the_driver_is_ok)
 		uint32_t v;
 		bool good;
 	} rows[] = {
-		{ R_QUEUE_NUM, 128, true },	 { R_QUEUE_NUM, 256, false },
-		{ R_QUEUE_NUM, 0, false },	 { R_QUEUE_NUM, 3, false },
-		{ R_QUEUE_NUM, 0x10010, false }, { R_DESC, 8, false },
-		{ R_DESC, 16, true },		 { R_AVAIL, 1, false },
-		{ R_USED, 2, false },		 { R_DESC + 4, 1, false },
-		{ R_USED, RAM - 128, false },	 { R_USED + 4, UINT32_MAX, false },
+		{ R_QUEUE_NUM, 128, true },
+		{ R_QUEUE_NUM, 256, false },
+		{ R_QUEUE_NUM, 0, false },
+		{ R_QUEUE_NUM, 3, false },
+		{ R_QUEUE_NUM, 0x10010, false },
+		{ R_DESC, 8, false },
+		{ R_DESC, 16, true },
+		{ R_AVAIL, 1, false },
+		{ R_USED, 2, false },
+		{ R_DESC + 4, 1, false },
+		{ R_USED, RAM - 128, false },
+		{ R_USED + 4, UINT32_MAX, false },
 	};
 
 	plug_fake();
@@ -500,7 +507,9 @@ TEST(a_broken_ring_needs_a_reset_and_reset_revives)
 
 TEST(creation_under_faults)
 {
-	for (unsigned n = 0; n < 20; n++) {
+	if (!HAVE_FAULTS)
+		SKIP("built without WISP_FAULTS");
+	for (unsigned n = 0;; n++) {
 		struct vdev_counters none = { 0 };
 		struct fake *f = calloc(1, sizeof(*f));
 		struct virtio_mmio *m = NULL;
@@ -533,5 +542,4 @@ TEST(creation_under_faults)
 			return;
 		}
 	}
-	CHECK(!"creation never succeeded");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Life cycle: pause, reset with work in flight, saved state, two threads. */
 #include <pthread.h>
+#include <sched.h>
 
 #include "fake.h"
 
@@ -52,6 +53,37 @@ TEST(a_pause_is_idle_when_the_last_chain_is_back)
 	settle();
 	CHECK_EQ(fake->nheld, 1);
 	fake_complete();
+	unplug();
+}
+
+TEST(a_paused_device_pops_nothing_even_when_asked)
+{
+	struct iovec iov[4];
+	struct virtq_chain c = { .iov = iov, .cap = ARRAY_SIZE(iov) };
+
+	plug_fake();
+	run_device(0);
+	vdev_pause(&fake->vdev);
+	offer_buffer(0);
+	vdev_lock(&fake->vdev);
+	CHECK_EQ(vdev_pop(&fake->vdev, 0, &c), 0);
+	vdev_unlock(&fake->vdev);
+	unplug();
+}
+
+TEST(a_device_fails_once)
+{
+	plug_fake();
+	run_device(0);
+	vdev_lock(&fake->vdev);
+	vdev_fail(&fake->vdev, "first");
+	vdev_unlock(&fake->vdev);
+	wr(R_ACK, VDEV_ISR_CONFIG);
+	vdev_lock(&fake->vdev);
+	vdev_fail(&fake->vdev, "second");
+	vdev_unlock(&fake->vdev);
+	CHECK_EQ(rd(R_ISR), 0);
+	CHECK_EQ(counter_get(&fake->event_fails), 1);
 	unplug();
 }
 
@@ -161,20 +193,30 @@ TEST(reset_is_done_by_quiesce_when_that_is_enough)
 enum { ROUNDS = 300 };
 static bool hammered;
 
+/*
+ * Guest memory is touched here only while the device is reset, so that under
+ * ThreadSanitizer any access of the device after a reset returned is a report.
+ */
 static void *hammer(void *arg)
 {
 	(void)arg;
 	for (unsigned round = 0; round < ROUNDS; round++) {
-		run_device(round & 1 ? VIRTIO_F_EVENT_IDX : 0);
-		for (uint16_t i = 0; i < 4; i++) {
+		memset(ram, 0, BUF);
+		for (uint16_t i = 0; i < 4; i++)
 			offer_buffer(i);
+		to_features_ok(round & 1 ? VIRTIO_F_EVENT_IDX : 0);
+		queue_setup(0);
+		wr(R_STATUS, RUN);
+		for (uint16_t i = 0; i < 4; i++) {
 			wr(R_NOTIFY, i & 1);
 			wr(R_ACK, rd(R_ISR));
 			(void)rd(R_GENERATION);
 			(void)rd(R_CONFIG + 4);
 			wr(R_CONFIG + 8, i);
 		}
-		wr(R_STATUS, 0); /* with whatever is in flight */
+		for (unsigned i = 0; i < 2000 && vdev_idle(&fake->vdev); i++)
+			sched_yield(); /* mostly until something is in flight */
+		wr(R_STATUS, 0);
 		CHECK_EQ(rd(R_STATUS), 0);
 	}
 	__atomic_store_n(&hammered, true, __ATOMIC_RELEASE);
@@ -204,6 +246,7 @@ TEST(resets_and_pauses_beside_a_busy_vcpu)
 	}
 	CHECK_EQ(pthread_join(vcpu, NULL), 0);
 	CHECK_EQ(fake->vdev.resets, ROUNDS);
+	CHECK(fake->drained > 0); /* resets that had to wait */
 	unplug();
 }
 

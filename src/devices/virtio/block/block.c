@@ -49,34 +49,43 @@ static int blk_activate(struct vdev *dev)
 	return 0;
 }
 
+/* One request, if there is one and room for it; what comes after it. */
+static enum vdev_next serve_one(struct blk *b, unsigned queue)
+{
+	struct virtq *q = &b->vdev.queue[queue].q;
+	struct blk_req *req = b->free;
+
+	if (!req) {
+		counter_inc(&b->metrics.io_engine_throttled_events);
+		b->starved = true;
+		return VDEV_LATER;
+	}
+	if (vdev_pop(&b->vdev, queue, &req->chain) == 0)
+		return VDEV_ON_KICK;
+	if (req->chain.in_len == 0) {
+		virtq_unpop(q, &req->chain);
+		vdev_fail(&b->vdev, "a request has no room for its status");
+		return VDEV_ON_KICK;
+	}
+	if (!vdev_limit_take(&b->limit, blk_req_plan(req))) {
+		virtq_unpop(q, &req->chain);
+		return VDEV_LATER;
+	}
+	b->free = req->next;
+	blk_req_run(req);
+	return VDEV_AGAIN;
+}
+
 static void blk_kick(struct vdev *dev, unsigned queue)
 {
 	struct blk *b = blk_of(dev);
-	enum vdev_next next = VDEV_AGAIN;
+	enum vdev_next next = vdev_limit_waits(&b->limit) ? VDEV_LATER : VDEV_AGAIN;
+	unsigned n;
 
-	for (unsigned n = 0; n < VDEV_BUDGET; n++) {
-		struct blk_req *req = b->free;
-
-		if (!req) {
-			counter_inc(&b->metrics.io_engine_throttled_events);
-			b->starved = true;
-			next = VDEV_LATER;
-			break;
-		}
-		if (vdev_pop(dev, queue, &req->chain) == 0) {
-			if (n == 0)
-				counter_inc(&b->metrics.no_avail_buffer);
-			next = VDEV_ON_KICK;
-			break;
-		}
-		if (req->chain.in_len == 0) {
-			virtq_unpop(&dev->queue[queue].q, &req->chain);
-			vdev_fail(dev, "a request has no room for its status");
-			break;
-		}
-		b->free = req->next;
-		blk_req_run(req);
-	}
+	for (n = 0; n < VDEV_BUDGET && next == VDEV_AGAIN; n++)
+		next = serve_one(b, queue);
+	if (n == 1 && next == VDEV_ON_KICK)
+		counter_inc(&b->metrics.no_avail_buffer);
 	vdev_flush(dev, queue, next);
 }
 
@@ -103,6 +112,7 @@ static void blk_save(const struct vdev *dev, struct state_out *out)
 
 	state_put_u64(out, b->sectors);
 	state_put_mem(out, b->serial, sizeof(b->serial));
+	vdev_limit_save(&b->limit, out);
 }
 
 /* The guest keeps the size and the serial number that it knows. */
@@ -112,6 +122,7 @@ static int blk_load(struct vdev *dev, struct state_in *in, struct err *e)
 	uint64_t sectors = state_get_u64(in);
 
 	state_get_mem(in, b->serial, sizeof(b->serial));
+	vdev_limit_load(&b->limit, in);
 	if (in->missing)
 		return err_set(e, ERR_INVALID, -EINVAL, "%s: saved state is damaged",
 			       vdev_name(dev));
@@ -129,6 +140,7 @@ static void blk_destroy(struct vdev *dev)
 {
 	struct blk *b = blk_of(dev);
 
+	vdev_limit_fini(&b->limit);
 	fd_close_(&b->fd);
 	free(b->reqs);
 	free(b);
@@ -224,6 +236,8 @@ int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct err *e)
 		free(b->reqs);
 		return r;
 	}
+	vdev_limit_init(&b->limit, &b->vdev, 0, &b->metrics.rate_limiter_throttled_events,
+			&b->metrics.rate_limiter_event_count);
 	*ret = &take_ptr(&b)->vdev;
 	return 0;
 }
@@ -251,6 +265,11 @@ int blk_replace(struct vdev *dev, int fd, struct err *e)
 	close(old);
 	counter_inc(&b->metrics.update_count);
 	return 0;
+}
+
+void blk_set_limits(struct vdev *dev, const struct rate_cfg *bandwidth, const struct rate_cfg *ops)
+{
+	vdev_limit_set(&blk_of(dev)->limit, bandwidth, ops);
 }
 
 unsigned blk_tail(const struct vdev *dev)

@@ -12,6 +12,7 @@
 
 #include "base/counter.h"
 #include "base/err.h"
+#include "base/rate.h"
 #include "devices/virtio/vdev.h"
 
 struct blk_engine;
@@ -68,6 +69,12 @@ must_check int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct e
  * includes requests in flight (-EBUSY; `Sync' never has one). Main thread.
  */
 must_check int blk_replace(struct vdev *dev, int fd, struct err *e);
+
+/*
+ * Limits the requests: one operation each, and the data of reads and writes. NULL
+ * leaves a bucket as it is; a size or a time of 0 takes its limit away. Main thread.
+ */
+void blk_set_limits(struct vdev *dev, const struct rate_cfg *bandwidth, const struct rate_cfg *ops);
 
 /* Bytes at the end of the file that the guest cannot reach: 0..511. Main thread. */
 must_check unsigned blk_tail(const struct vdev *dev);

@@ -85,15 +85,11 @@ static enum blk_status plan_flush(struct blk_req *req)
 	return BLK_S_OK;
 }
 
-static enum blk_status plan_get_id(struct blk_req *req)
+static enum blk_status plan_get_id(const struct blk_req *req)
 {
 	const struct virtq_chain *c = &req->chain;
 
-	if (out_data(c) > 0 || in_data(c) < BLK_SERIAL ||
-	    virtq_chain_write(c, 0, req->blk->serial, BLK_SERIAL) < 0)
-		return BLK_S_IOERR;
-	req->written = BLK_SERIAL;
-	return BLK_S_OK;
+	return out_data(c) > 0 || in_data(c) < BLK_SERIAL ? BLK_S_IOERR : BLK_S_OK;
 }
 
 /* Fills op[]; anything but OK is the whole answer, and nothing has been touched. */
@@ -118,12 +114,24 @@ static enum blk_status plan(struct blk_req *req)
 	}
 }
 
+uint64_t blk_req_plan(struct blk_req *req)
+{
+	uint64_t bytes = 0;
+
+	req->nops = 0;
+	req->written = 0;
+	req->status = plan(req);
+	for (unsigned i = 0; i < req->nops; i++)
+		bytes += req->op[i].len;
+	return bytes;
+}
+
 /* The status goes out and the chain back. */
-static void answer(struct blk_req *req, enum blk_status status)
+static void answer(struct blk_req *req)
 {
 	struct blk *b = req->blk;
 	const struct virtq_chain *c = &req->chain;
-	uint8_t byte = (uint8_t)status;
+	uint8_t byte = (uint8_t)req->status;
 	int r = virtq_chain_write(c, in_data(c), &byte, sizeof(byte));
 
 	assert(r == 0);
@@ -157,36 +165,31 @@ static void count_done(struct blk_metrics *m, const struct blk_op *op)
 static void conclude(struct blk_req *req)
 {
 	struct blk_metrics *m = &req->blk->metrics;
-	enum blk_status status = BLK_S_OK;
 
 	for (unsigned i = 0; i < req->nops; i++) {
 		const struct blk_op *op = &req->op[i];
 
-		if (op->kind == BLK_OP_READ && status == BLK_S_OK)
+		if (op->kind == BLK_OP_READ && req->status == BLK_S_OK)
 			req->written += op->done;
 		if (op->error < 0) {
-			status = BLK_S_IOERR;
+			req->status = BLK_S_IOERR;
 			counter_inc(&m->execute_fails);
 		} else {
 			count_done(m, op);
 		}
 	}
-	answer(req, status);
+	answer(req);
 }
 
 void blk_req_run(struct blk_req *req)
 {
 	struct blk *b = req->blk;
-	enum blk_status status;
 
-	req->nops = 0;
-	req->written = 0;
-	status = plan(req);
-	if (status != BLK_S_OK) {
+	if (req->status != BLK_S_OK)
 		counter_inc(&b->metrics.invalid_reqs_count);
-		answer(req, status);
-		return;
-	}
+	else if (req->type == BLK_T_GET_ID &&
+		 virtq_chain_write(&req->chain, 0, b->serial, BLK_SERIAL) == 0)
+		req->written = BLK_SERIAL;
 	req->pending = req->nops;
 	for (unsigned i = 0; i < req->nops; i++)
 		req->pending -= b->engine->class->start(b->engine, &req->op[i]);

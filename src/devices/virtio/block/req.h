@@ -4,6 +4,7 @@
 
 #include "devices/virtio/block/block.h"
 #include "devices/virtio/block/engine.h"
+#include "devices/virtio/limit.h"
 
 enum {
 	BLK_SECTOR = 512, /* bytes, whatever the file's own block is (5.2.4) */
@@ -25,9 +26,10 @@ enum blk_status { BLK_S_OK = 0, BLK_S_IOERR = 1, BLK_S_UNSUPP = 2 }; /* 5.2.6 */
 /* A request, from the pop of its chain to the fill. */
 struct blk_req {
 	struct blk *blk;
-	struct blk_req *next; /* while free */
-	uint32_t type;	      /* the driver's word, any */
-	uint64_t written;     /* bytes at the start of the writable part */
+	struct blk_req *next;	/* while free */
+	uint32_t type;		/* the driver's word, any */
+	uint64_t written;	/* bytes at the start of the writable part */
+	enum blk_status status; /* as far as is known */
 	unsigned nops, pending;
 	struct blk_op op[BLK_REQ_OPS];
 	struct virtq_chain chain;
@@ -38,6 +40,7 @@ struct blk_req {
 struct blk {
 	struct vdev vdev;
 	struct blk_metrics metrics;
+	struct vdev_limit limit;
 	struct blk_engine *engine;
 	bool read_only;		 /* constant */
 	enum blk_cache cache;	 /* constant */
@@ -50,5 +53,11 @@ struct blk {
 	struct blk_req *reqs;	 /* owned, as many as the engine is deep */
 };
 
-/* Carries the popped request out, or as far as the engine does at once. Lock held. */
+/*
+ * Makes the plan of a popped request and returns how many bytes it will move. The
+ * guest sees nothing yet, and the chain may still be given back. Lock held.
+ */
+must_check uint64_t blk_req_plan(struct blk_req *req);
+
+/* Carries the plan out, or as far as the engine does at once. Lock held. */
 void blk_req_run(struct blk_req *req);

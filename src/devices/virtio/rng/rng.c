@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "base/fault.h"
+#include "devices/virtio/limit.h"
 
 enum {
 	VIRTIO_ID_ENTROPY = 4,
@@ -15,6 +16,7 @@ enum {
 struct rng {
 	struct vdev vdev;
 	struct rng_metrics metrics;
+	struct vdev_limit limit;
 	struct iovec iov[VIRTQ_IOV_MAX];
 };
 
@@ -40,9 +42,8 @@ static size_t fill(uint8_t *at, size_t len)
 	return done;
 }
 
-static void serve(struct rng *rng, const struct virtq_chain *c)
+static void serve(struct rng *rng, const struct virtq_chain *c, uint64_t want)
 {
-	uint64_t want = c->in_len < REQUEST_MAX ? c->in_len : REQUEST_MAX;
 	uint64_t done = 0;
 
 	for (unsigned i = 0; i < c->nin && done < want; i++) {
@@ -60,29 +61,41 @@ static void serve(struct rng *rng, const struct virtq_chain *c)
 	virtq_fill(&rng->vdev.queue[0].q, c, (uint32_t)done);
 }
 
+/* One request, if there is one; what comes after it. */
+static enum vdev_next serve_one(struct rng *rng, unsigned queue)
+{
+	struct virtq_chain c = { .iov = rng->iov, .cap = ARRAY_SIZE(rng->iov) };
+	struct virtq *q = &rng->vdev.queue[queue].q;
+	uint64_t want;
+
+	if (vdev_pop(&rng->vdev, queue, &c) == 0)
+		return VDEV_ON_KICK;
+	/*
+	 * Readable buffers must not be here (5.4.6.1), and there is no status byte to
+	 * refuse a request with: an answer of 0 bytes would only make such a driver ask
+	 * again.
+	 */
+	if (c.out_len > 0 || c.in_len == 0) {
+		virtq_unpop(q, &c);
+		vdev_fail(&rng->vdev, "a request is not a writable buffer");
+		return VDEV_ON_KICK;
+	}
+	want = c.in_len < REQUEST_MAX ? c.in_len : REQUEST_MAX;
+	if (!vdev_limit_take(&rng->limit, want)) {
+		virtq_unpop(q, &c);
+		return VDEV_LATER;
+	}
+	serve(rng, &c, want);
+	return VDEV_AGAIN;
+}
+
 static void rng_kick(struct vdev *dev, unsigned queue)
 {
 	struct rng *rng = rng_of(dev);
-	struct virtq_chain c = { .iov = rng->iov, .cap = ARRAY_SIZE(rng->iov) };
-	enum vdev_next next = VDEV_AGAIN;
+	enum vdev_next next = vdev_limit_waits(&rng->limit) ? VDEV_LATER : VDEV_AGAIN;
 
-	for (unsigned n = 0; n < BUDGET; n++) {
-		if (vdev_pop(dev, queue, &c) == 0) {
-			next = VDEV_ON_KICK;
-			break;
-		}
-		/*
-		 * Readable buffers must not be here (5.4.6.1), and there is no status byte
-		 * to refuse a request with: an answer of 0 bytes would only make such a
-		 * driver ask again.
-		 */
-		if (c.out_len > 0 || c.in_len == 0) {
-			virtq_unpop(&dev->queue[queue].q, &c);
-			vdev_fail(dev, "a request is not a writable buffer");
-			break;
-		}
-		serve(rng, &c);
-	}
+	for (unsigned n = 0; n < BUDGET && next == VDEV_AGAIN; n++)
+		next = serve_one(rng, queue);
 	vdev_flush(dev, queue, next);
 }
 
@@ -104,7 +117,7 @@ static int rng_activate(struct vdev *dev)
 	return 0;
 }
 
-/* Nothing is ever in flight between two kicks, and the queue is the whole state. */
+/* Nothing is ever in flight between two kicks. */
 static void rng_nothing(struct vdev *dev)
 {
 	(void)dev;
@@ -112,20 +125,19 @@ static void rng_nothing(struct vdev *dev)
 
 static void rng_save(const struct vdev *dev, struct state_out *out)
 {
-	(void)dev;
-	(void)out;
+	vdev_limit_save(&rng_of(dev)->limit, out);
 }
 
 static int rng_load(struct vdev *dev, struct state_in *in, struct err *e)
 {
-	(void)dev;
-	(void)in;
 	(void)e;
+	vdev_limit_load(&rng_of(dev)->limit, in);
 	return 0;
 }
 
 static void rng_destroy(struct vdev *dev)
 {
+	vdev_limit_fini(&rng_of(dev)->limit);
 	free(rng_of(dev));
 }
 
@@ -161,8 +173,15 @@ int rng_create(struct vdev **ret, struct err *e)
 	r = vdev_init(&rng->vdev, &rng_class, &count, "entropy", e);
 	if (r < 0)
 		return r;
+	vdev_limit_init(&rng->limit, &rng->vdev, 0, &rng->metrics.entropy_rate_limiter_throttled,
+			&rng->metrics.rate_limiter_event_count);
 	*ret = &take_ptr(&rng)->vdev;
 	return 0;
+}
+
+void rng_set_limits(struct vdev *dev, const struct rate_cfg *bandwidth, const struct rate_cfg *ops)
+{
+	vdev_limit_set(&rng_of(dev)->limit, bandwidth, ops);
 }
 
 const struct rng_metrics *rng_metrics(const struct vdev *dev)

@@ -7,6 +7,7 @@
 
 #include "base/counter.h"
 #include "base/err.h"
+#include "base/rate.h"
 #include "devices/virtio/vdev.h"
 
 /* Names and order of the contract's group `entropy'. */
@@ -27,6 +28,12 @@ struct rng_metrics {
 
 /* Main thread. */
 must_check int rng_create(struct vdev **ret, struct err *e);
+
+/*
+ * Limits the requests: one operation each, and the bytes asked for. NULL leaves a
+ * bucket as it is; a size or a time of 0 takes its limit away. Main thread.
+ */
+void rng_set_limits(struct vdev *dev, const struct rate_cfg *bandwidth, const struct rate_cfg *ops);
 
 /* Any thread. */
 must_check const struct rng_metrics *rng_metrics(const struct vdev *dev);
