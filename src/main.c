@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options -> wire the layers -> isolate -> loop -> end. */
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,10 +9,13 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "check_host.h"
 #include "conf/config.h"
+#include "jail/core_sched.h"
 #include "jail/filter.h"
 #include "jail/isolation.h"
 #include "options.h"
+#include "signals.h"
 #include "vmm/vmm.h"
 
 #define VERSION_LINE "Firecracker v" VMM_FIRECRACKER_VERSION " (wisp " WISP_VERSION ")"
@@ -109,6 +111,20 @@ static int apply_file(struct process *p, const struct conf_file *file, struct er
 	return vmm_configure(p->vmm, &file->config, e);
 }
 
+static int read_cpu_config(struct conf_file *file, struct err *e)
+{
+	autofree char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	if (file->cpu_config_path[0] == '\0')
+		return 0;
+	r = read_text(file->cpu_config_path, &text, &len, e);
+	if (r == 0)
+		r = conf_cpu_parse(text, len, &file->config.cpu, e);
+	return r < 0 ? err_wrap(e, "CPU config error") : 0;
+}
+
 static int configure_from_file(struct process *p, struct err *e)
 {
 	autofree struct conf_file *file = malloc(sizeof(*file));
@@ -124,7 +140,9 @@ static int configure_from_file(struct process *p, struct err *e)
 	r = conf_file_parse(text, len, file, e);
 	if (r < 0)
 		return r;
-	r = apply_file(p, file, e);
+	r = read_cpu_config(file, e);
+	if (r == 0)
+		r = apply_file(p, file, e);
 	conf_file_fini(file);
 	return r;
 }
@@ -176,7 +194,9 @@ static int wire(struct process *p, struct err *e)
 
 	if (r < 0)
 		return r;
-	(void)signal(SIGPIPE, SIG_IGN);
+	r = signals_init(e);
+	if (r < 0)
+		return r;
 	r = choose_isolation(p, e);
 	if (r < 0)
 		return r;
@@ -210,6 +230,15 @@ static int failed(const struct err *e)
 	return EXIT_GENERIC;
 }
 
+static int share_no_core(struct err *e)
+{
+	int r = core_sched_enable(e);
+
+	if (r == 0)
+		log_info("--core-sched: no core of this host runs two threads; nothing to do");
+	return r;
+}
+
 static int run(struct process *p)
 {
 	struct err e = { 0 };
@@ -221,6 +250,8 @@ static int run(struct process *p)
 		return failed(&e);
 	filter_set_report_fd(log_fd());
 	log_info("Running %s", VERSION_LINE);
+	if (p->opt.core_sched && share_no_core(&e) < 0)
+		return failed(&e);
 	if (p->opt.config_file && configure_from_file(p, &e) < 0)
 		return bad_configuration(p, &e);
 	if (start_api(p, &e) < 0)
@@ -252,6 +283,7 @@ int main(int argc, char **argv)
 {
 	static struct process p = { .console_in = -1, .console_out = -1 };
 	struct err e = { 0 };
+	bool stuck;
 	int status;
 
 	if (options_parse(argc, argv, &p.opt, &e) < 0) {
@@ -260,6 +292,8 @@ int main(int argc, char **argv)
 			e.msg);
 		return say_goodbye(EXIT_BAD_ARGUMENTS, END_NONE);
 	}
+	if (p.opt.check_host)
+		return check_host();
 	log_init(p.opt.id);
 	if (p.opt.help || p.opt.version) {
 		if (p.opt.help)
@@ -270,10 +304,11 @@ int main(int argc, char **argv)
 		return say_goodbye(EXIT_SUCCESS, END_NONE);
 	}
 	status = run(&p);
+	stuck = p.vmm && vmm_stuck(p.vmm);
 	finish(&p);
 	status = say_goodbye(status, p.reason);
-	/* A vCPU thread that did not stop must not see the C library being taken down. */
-	if (p.reason == END_VCPU_STUCK)
+	/* What did not stop must not see the C library being taken down. */
+	if (stuck)
 		_exit(status);
 	return status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,11 +45,15 @@ static const struct option {
 	  "put file and line into each line" },
 	{ "--boot-timer", OPT_FLAG, AT(boot_timer), NULL,
 	  "add the device that measures the guest's boot" },
+	{ "--core-sched", OPT_FLAG, AT(core_sched), NULL,
+	  "share no core with other processes' threads (SMT)" },
 	{ "--http-api-max-payload-size", OPT_U64, AT(max_payload), "BYTES",
 	  "largest body of a request [51200]" },
 	{ "--start-time-us", OPT_IGNORED, 0, "US", "accepted for Firecracker's jailer" },
 	{ "--start-time-cpu-us", OPT_IGNORED, 0, "US", "likewise" },
 	{ "--parent-cpu-time-us", OPT_IGNORED, 0, "US", "likewise" },
+	{ "--check-host", OPT_FLAG, AT(check_host), NULL,
+	  "say what this host lacks, and what to do, and exit" },
 	{ "--version", OPT_FLAG, AT(version), NULL, "print the version and exit" },
 	{ "--help", OPT_FLAG, AT(help), NULL, "print this and exit" },
 #undef AT
@@ -153,6 +158,8 @@ static int check(struct options *opt, struct err *e)
 			"Invalid value for argument '--http-api-max-payload-size': it must be "
 			"1 to %u",
 			UINT32_MAX);
+	opt->logger.has_show_level = opt->logger.show_level;
+	opt->logger.has_show_log_origin = opt->logger.show_log_origin;
 	opt->has_logger |= opt->logger.show_level || opt->logger.show_log_origin;
 	return conf_instance_id_check(opt->id, e);
 }
@@ -186,7 +193,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct err
 			return err_set(e, ERR_INVALID, -EINVAL,
 				       "The argument '%s' requires a value, but none was supplied",
 				       o->name);
-		r = apply(o, o->value ? argv[i] : NULL, ret_options, e);
+		r = apply(o, o->value ? argv[i] : "", ret_options, e);
 		if (r < 0)
 			return r;
 	}

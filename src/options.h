@@ -19,7 +19,8 @@ struct options { /* strings point into argv */
 	const char *config_file;    /* NULL: none */
 	const char *seccomp_filter; /* NULL: the built-in filters */
 	bool no_api, no_seccomp, boot_timer;
-	bool version, help;
+	bool core_sched;
+	bool check_host, version, help;
 	bool has_logger; /* an option of the log was given */
 	struct conf_logger logger;
 	uint64_t max_payload; /* bytes of a request */

@@ -170,6 +170,9 @@ static void serve(struct http_req *req)
 	} else {
 		r = err_set(&e, ERR_INTERNAL, -ENOMEM, "Out of memory for the request.");
 	}
+	if (out.deprecated)
+		log_warn("%s %s: a deprecated field was used.", route_method_name(req->method),
+			 req->target);
 	if (r == 0 && out.submit) {
 		call->begun = begun;
 		call->timed = out.timed;
@@ -209,7 +212,6 @@ static void run(struct thread *thread)
 	if (r < 0)
 		log_err("The API server ends: waiting for requests failed: %s", strerror(-r));
 	on_replies(&api->replies_src, 0);
-	http_flush(&api->http);
 	http_fini(&api->http);
 }
 

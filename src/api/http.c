@@ -16,7 +16,6 @@ enum {
 	BODY_FIRST = 1024,     /* bytes of the first buffer when no length was announced */
 	DROP_MAX = 1 << 20,    /* bytes of a body too large that are read for the client's sake */
 	HURRY_SECONDS = 1,     /* what the idlest connection has left when all are taken */
-	FLUSH_TURNS = 16,
 	WAIT_FOR_EVER = -1,
 };
 
@@ -474,6 +473,7 @@ void http_fini(struct http *http)
 {
 	if (!http->daemon)
 		return;
+	http->closing = true;
 	/* The library panics when it is stopped while a connection is suspended. */
 	for (struct http_req *req = http->reqs; req; req = req->next) {
 		if (!req->suspended)
@@ -482,7 +482,7 @@ void http_fini(struct http *http)
 		req->suspended = false;
 		MHD_resume_connection(req->conn->mhd);
 	}
-	(void)MHD_run(http->daemon);
+	(void)MHD_run(http->daemon); /* sends what is due, too */
 	loop_remove(http->loop, &http->src);
 	MHD_stop_daemon(http->daemon);
 	http->daemon = NULL;
@@ -528,19 +528,4 @@ int http_turn(struct http *http)
 	if (library_wait_ms(http) != 0)
 		end_half_closed(http);
 	return r;
-}
-
-static bool any_ready(const struct http *http)
-{
-	for (const struct http_req *req = http->reqs; req; req = req->next)
-		if (req->state == HTTP_READY || req->state == HTTP_SENT)
-			return true;
-	return false;
-}
-
-void http_flush(struct http *http)
-{
-	http->closing = true;
-	for (int i = 0; i < FLUSH_TURNS && any_ready(http); i++)
-		(void)MHD_run(http->daemon);
 }

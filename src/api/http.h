@@ -87,14 +87,14 @@ struct http {
 must_check int http_init(struct http *http, const struct http_cfg *cfg, struct loop *loop,
 			 int *listen_fd, struct err *e);
 
-/* Closes everything. Requests in service lose their holder and get no answer. */
+/*
+ * Sends the replies that are filled, as far as clients take them, and closes everything.
+ * Requests in service lose their holder and get no answer.
+ */
 void http_fini(struct http *http);
 
 /* One turn of the loop and of the library. -errno of epoll. */
 must_check int http_turn(struct http *http);
-
-/* Serves nothing new and sends replies that are filled, for a bounded number of turns. */
-void http_flush(struct http *http);
 
 /* The reply of a request in service has been filled; also from within `serve'. */
 void http_answer(struct http_req *req);

@@ -59,8 +59,10 @@ void request_log(const struct route_req *req)
 	text_fmt(&t, "The API server received a %s request on ", names[req->method]);
 	request_log_quote(&t, req->target, strlen(req->target));
 	/* Metadata may be secret, and a CPU template is long. */
-	if (req->len > 0 && !route_token_is(first, "mmds") &&
-	    !route_token_is(first, "cpu-config")) {
+	if (route_token_is(first, "cpu-config") && log_configured().level < LOG_DEBUG) {
+		text_str(&t, ". To view the CPU template received by the API, configure log-level "
+			     "to DEBUG");
+	} else if (req->len > 0 && !route_token_is(first, "mmds")) {
 		text_str(&t, " with body ");
 		request_log_quote(&t, req->body, req->len);
 	}

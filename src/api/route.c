@@ -23,6 +23,7 @@ static const struct route {
 	{ ROUTE_GET, "machine-config", ANY, r_machine_get },
 	{ ROUTE_PUT, "actions", ANY, r_actions_put },
 	{ ROUTE_PUT, "boot-source", ANY, r_boot_source_put },
+	{ ROUTE_PUT, "cpu-config", ANY, r_cpu_put },
 	{ ROUTE_PUT, "drives", IS_ID, r_drive_put },
 	{ ROUTE_PUT, "entropy", ANY, r_entropy_put },
 	{ ROUTE_PUT, "logger", ANY, r_logger_put },

@@ -36,7 +36,8 @@ static void *enter(void *arg)
 /* What a new thread inherits: everything blocked that is not its own doing. */
 static void signals_for_threads(sigset_t *set)
 {
-	static const int open[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTRAP, SIGABRT, SIGXFSZ };
+	static const int open[] = { SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,
+				    SIGSYS,  SIGTRAP, SIGABRT, SIGXFSZ };
 
 	sigfillset(set);
 	for (unsigned i = 0; i < ARRAY_SIZE(open); i++)

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "conf/boot_source.h"
+#include "conf/cpu.h"
 #include "conf/drive.h"
 #include "conf/entropy.h"
 #include "conf/logger.h"
@@ -20,8 +21,10 @@
 /* Bytes that conf_config_print() needs at most. */
 #define CONF_CONFIG_TEXT_MAX (512U << 10)
 
-struct conf_config { /* 11 KiB and more: not for the stack */
+struct conf_config { /* 22 KiB and more: not for the stack */
 	struct conf_machine machine;
+	bool has_cpu; /* then machine.cpu_template is none: the one put last counts */
+	struct conf_cpu cpu;
 	bool has_boot_source;
 	struct conf_boot_source boot_source;
 	unsigned ndrives;
@@ -49,6 +52,8 @@ void conf_config_print(struct text *t, const struct conf_config *c);
 
 struct conf_file { /* not for the stack */
 	struct conf_config config;
+	/* "cpu-config" by name: who can read files puts it into config.cpu; "": none. */
+	char cpu_config_path[CONF_PATH_MAX];
 	bool has_logger;
 	struct conf_logger logger;
 };

@@ -13,6 +13,7 @@ extern const struct json_table conf_rate_limiter_table;
 
 must_check int conf_machine_decode(struct json_value v, struct conf_machine *ret,
 				   bool *ret_deprecated, struct err *e);
+must_check int conf_cpu_decode(struct json_value v, struct conf_cpu *ret, struct err *e);
 must_check int conf_boot_source_decode(struct json_value v, struct conf_boot_source *ret,
 				       struct err *e);
 must_check int conf_drive_decode(struct json_value v, struct conf_drive *ret, struct err *e);

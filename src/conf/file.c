@@ -41,7 +41,6 @@ static int refuse_unsupported(const struct sections *s, struct err *e)
 		struct json_value v;
 	} unsupported[] = {
 		{ "balloon", s->balloon },
-		{ "cpu-config", s->cpu_config },
 		{ "metrics", s->metrics },
 		{ "mmds-config", s->mmds_config },
 		{ "network-interfaces", s->network_interfaces },
@@ -80,6 +79,29 @@ static int read_drives(struct json_value drives, struct conf_config *c, struct e
 	return 0;
 }
 
+/* An object, or the name of a file that holds one; either replaces a static template. */
+static int read_cpu(struct json_value v, struct conf_file *f, struct err *e)
+{
+	static const struct json_field path = {
+		.key = "cpu-config",
+		.type = JSON_STRING,
+		.size = sizeof(f->cpu_config_path),
+	};
+
+	if (!json_given(v))
+		return 0;
+	f->config.machine.cpu_template = CONF_CPU_TEMPLATE_NONE;
+	f->config.has_cpu = true;
+	if (!json_is_string(v))
+		return conf_cpu_decode(v, &f->config.cpu, e) < 0 ? wrap(e, "CPU config error") : 0;
+	if (json_decode_value(v, &path, f->cpu_config_path, e) < 0)
+		return wrap(e, "CPU config error");
+	if (f->cpu_config_path[0] == '\0')
+		return err_set(e, ERR_INVALID, -EINVAL,
+			       "CPU config error: the path of `cpu-config` is empty");
+	return 0;
+}
+
 static int read_config(const struct sections *s, struct conf_config *c, struct err *e)
 {
 	bool deprecated = false;
@@ -109,7 +131,8 @@ static int read_file(struct json_value root, struct conf_file *ret, struct err *
 	ret->has_logger = json_given(s.logger);
 	if (ret->has_logger && conf_logger_decode(s.logger, &ret->logger, e) < 0)
 		return wrap(e, "Logger error");
-	return read_config(&s, &ret->config, e);
+	r = read_config(&s, &ret->config, e);
+	return r < 0 ? r : read_cpu(s.cpu_config, ret, e);
 }
 
 int conf_file_parse(const char *text, size_t len, struct conf_file *ret, struct err *e)

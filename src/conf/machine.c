@@ -86,7 +86,7 @@ int conf_machine_decode(struct json_value v, struct conf_machine *ret, bool *ret
 	r = json_decode(v, &put_table, ret, &given, e);
 	if (r < 0)
 		return r;
-	*ret_deprecated = is_deprecated(given);
+	*ret_deprecated = ret->has_cpu_template = is_deprecated(given);
 	return conf_machine_check(ret, e);
 }
 
@@ -124,6 +124,7 @@ int conf_machine_patch_apply(const struct conf_machine_patch *patch, struct conf
 	int r;
 
 	json_merge(&patch_table, patch->given, &patch->values, &patched);
+	patched.has_cpu_template = is_deprecated(patch->given);
 	r = conf_machine_check(&patched, e);
 	if (r < 0)
 		return r;

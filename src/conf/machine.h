@@ -34,6 +34,7 @@ struct conf_machine {
 	bool smt;
 	bool track_dirty_pages;
 	enum conf_cpu_template cpu_template;
+	bool has_cpu_template; /* given last, even as "None": then no custom template counts */
 	enum conf_huge_pages huge_pages;
 };
 

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "base/fault.h"
+#include "base/term.h"
 #include "base/text.h"
 #include "jail/filter_load.h"
 #include "seccomp_api.h"
@@ -74,6 +75,7 @@ static void on_sigsys(int sig, siginfo_t *info, void *context)
 	(void)context;
 	counter_inc(&filter_faults);
 	report(info);
+	term_restore();
 	_exit(FILTER_EXIT);
 }
 

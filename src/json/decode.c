@@ -233,6 +233,11 @@ static int put(struct json_value v, const struct json_field *f, void *to, struct
 	return err_set(e, ERR_INTERNAL, -EINVAL, "field `%s' has no type", f->key);
 }
 
+int json_decode_value(struct json_value v, const struct json_field *field, void *out, struct err *e)
+{
+	return put(v, field, out, e);
+}
+
 /* One member. 1: row *ret_row was given, 0: it gave nothing. */
 static int decode_member(struct json_value v, const struct json_table *table, void *out,
 			 uint64_t *seen, unsigned *ret_row, struct err *e)

@@ -100,7 +100,7 @@ struct json_value json_root(const struct json_doc *doc)
 struct json_value json_first(struct json_value parent)
 {
 	return (struct json_value){ .doc = parent.doc,
-				    .node = parent.node->child,
+				    .node = parent.node ? parent.node->child : NULL,
 				    .at = parent.at + 1 };
 }
 
@@ -114,6 +114,11 @@ struct json_value json_next(struct json_value v)
 bool json_given(struct json_value v)
 {
 	return v.node && !cJSON_IsNull(v.node);
+}
+
+bool json_is_string(struct json_value v)
+{
+	return v.node && cJSON_IsString(v.node);
 }
 
 bool json_is_empty_array(struct json_value v)

@@ -54,7 +54,7 @@ struct json_value {
 
 struct json_value json_root(const struct json_doc *doc);
 
-/* Elements of an array or members of an object; no value after the last. */
+/* Elements of an array or members of an object; no value after the last, nor in no value. */
 struct json_value json_first(struct json_value parent);
 struct json_value json_next(struct json_value v);
 #define json_for_each(v, parent) \
@@ -62,6 +62,8 @@ struct json_value json_next(struct json_value v);
 
 /* Whether there is a value and it is not null. */
 bool json_given(struct json_value v);
+
+bool json_is_string(struct json_value v);
 
 /* An array without elements. */
 bool json_is_empty_array(struct json_value v);
@@ -119,6 +121,10 @@ struct json_table {
  */
 must_check int json_decode(struct json_value v, const struct json_table *table, void *out,
 			   uint64_t *ret_given, struct err *e);
+
+/* One value, as the row says, to *out: of an array's element the caller makes a row. */
+must_check int json_decode_value(struct json_value v, const struct json_field *field, void *out,
+				 struct err *e);
 
 /* Copies the members whose bits are set in `given', and their `has'. */
 void json_merge(const struct json_table *table, uint64_t given, const void *from, void *to);

@@ -23,41 +23,44 @@ static int put_boot_source(struct vmm *vmm, const struct action *a, struct err *
 	return 0;
 }
 
+/* Of a static and a custom CPU template the one that was given last counts. */
+static void set_machine(struct vmm *vmm, const struct conf_machine *machine)
+{
+	vmm->config.machine = *machine;
+	if (machine->has_cpu_template)
+		vmm->config.has_cpu = false;
+}
+
 static int put_machine(struct vmm *vmm, const struct action *a, struct err *e)
 {
 	(void)e;
-	vmm->config.machine = a->machine;
+	set_machine(vmm, &a->machine);
 	return 0;
 }
 
 static int patch_machine(struct vmm *vmm, const struct action *a, struct err *e)
 {
-	return conf_machine_patch_apply(&a->machine_patch, &vmm->config.machine, e);
+	struct conf_machine patched = vmm->config.machine;
+	int r = conf_machine_patch_apply(&a->machine_patch, &patched, e);
+
+	if (r == 0)
+		set_machine(vmm, &patched);
+	return r;
 }
 
-static int check_drive(const struct conf_drive *d, struct err *e)
+static int put_cpu(struct vmm *vmm, const struct action *a, struct err *e)
 {
-	if (d->io_engine == CONF_IO_ENGINE_ASYNC)
-		return err_set(
-			e, ERR_INVALID, -EOPNOTSUPP,
-			"drive `%s': io_engine `Async' is not part of this version of wisp; use "
-			"`Sync'",
-			d->drive_id);
-	if (d->has_rate_limiter && conf_rate_limiter_enabled(&d->rate_limiter))
-		return err_set(e, ERR_INVALID, -EOPNOTSUPP,
-			       "drive `%s': rate_limiter is not part of this version of wisp",
-			       d->drive_id);
+	(void)e;
+	vmm->config.cpu = a->cpu;
+	vmm->config.has_cpu = true;
+	vmm->config.machine.cpu_template = CONF_CPU_TEMPLATE_NONE;
 	return 0;
 }
 
 static int put_drive(struct vmm *vmm, const struct action *a, struct err *e)
 {
 	autoclose int fd = -1;
-	int r = check_drive(&a->drive, e);
-
-	if (r < 0)
-		return r;
-	r = blk_open(a->drive.path_on_host, a->drive.is_read_only, &fd, e);
+	int r = blk_open(a->drive.path_on_host, a->drive.is_read_only, &fd, e);
 	if (r < 0)
 		return err_wrap(e, "Unable to create the virtio block device");
 	r = conf_config_put_drive(&vmm->config, &a->drive, e);
@@ -69,10 +72,7 @@ static int put_drive(struct vmm *vmm, const struct action *a, struct err *e)
 
 static int put_entropy(struct vmm *vmm, const struct action *a, struct err *e)
 {
-	if (a->entropy.has_rate_limiter && conf_rate_limiter_enabled(&a->entropy.rate_limiter))
-		return err_set(e, ERR_INVALID, -EOPNOTSUPP,
-			       "rate_limiter of the entropy device is not part of this version of "
-			       "wisp");
+	(void)e;
 	vmm->config.entropy = a->entropy;
 	vmm->config.has_entropy = true;
 	return 0;
@@ -136,6 +136,7 @@ static const struct rule {
 	[ACTION_PUT_BOOT_SOURCE] = { true, false, "Boot source error", put_boot_source },
 	[ACTION_PUT_MACHINE_CONFIG] = { true, false, "Machine config error", put_machine },
 	[ACTION_PATCH_MACHINE_CONFIG] = { true, false, "Machine config error", patch_machine },
+	[ACTION_PUT_CPU_CONFIG] = { true, false, "Configure CPU error", put_cpu },
 	[ACTION_PUT_DRIVE] = { true, false, "Drive config error", put_drive },
 	[ACTION_PUT_ENTROPY] = { true, false, "Entropy config error", put_entropy },
 	[ACTION_PUT_SERIAL] = { true, false, "Serial config error", put_serial },
@@ -147,6 +148,14 @@ static const struct rule {
 	[ACTION_RESUME] = { false, true, "Internal VMM error", resume_machine },
 };
 
+static const char *refusal_after_start(enum action_type type)
+{
+	/* A drive put then would be a hot-plug, which takes PCI. */
+	return type == ACTION_PUT_DRIVE
+		       ? "PCI is not enabled"
+		       : "The requested operation is not supported after starting the microVM.";
+}
+
 int action_run(struct vmm *vmm, struct action *a)
 {
 	const struct rule *rule = &rules[a->type];
@@ -157,9 +166,7 @@ int action_run(struct vmm *vmm, struct action *a)
 	if (vmm->state == VMM_ENDING)
 		return err_set(&a->err, ERR_STATE, -ESHUTDOWN, "The microVM is ending.");
 	if (started && !rule->after)
-		return err_set(
-			&a->err, ERR_STATE, -EBUSY,
-			"The requested operation is not supported after starting the microVM.");
+		return err_set(&a->err, ERR_STATE, -EBUSY, "%s", refusal_after_start(a->type));
 	if (!started && !rule->before)
 		return err_set(
 			&a->err, ERR_STATE, -EBUSY,

@@ -13,25 +13,28 @@
 #include "base/err.h"
 #include "base/mbox.h"
 #include "conf/boot_source.h"
+#include "conf/cpu.h"
 #include "conf/drive.h"
 #include "conf/entropy.h"
 #include "conf/logger.h"
 #include "conf/machine.h"
 #include "conf/serial.h"
 
-enum action_type {				/*			   legal before / after the start */
-		   ACTION_PUT_BOOT_SOURCE,	/* boot_source		yes	no */
-		   ACTION_PUT_MACHINE_CONFIG,	/* machine			yes	no */
-		   ACTION_PATCH_MACHINE_CONFIG, /* machine_patch		yes	no */
-		   ACTION_PUT_DRIVE,		/* drive			yes	no */
-		   ACTION_PUT_ENTROPY,		/* entropy			yes	no */
-		   ACTION_PUT_SERIAL,		/* serial			yes	no */
-		   ACTION_PUT_LOGGER,		/* logger			yes	no */
-		   ACTION_INSTANCE_START,	/*				yes	no */
-		   ACTION_SEND_CTRL_ALT_DEL,	/*				no	yes */
-		   ACTION_FLUSH_METRICS,	/*				no	yes */
-		   ACTION_PAUSE,		/* idempotent		no	yes */
-		   ACTION_RESUME,		/* idempotent		no	yes */
+/* Beside each: what it carries, whether it is legal before the start and after. */
+enum action_type {
+	ACTION_PUT_BOOT_SOURCE,	     /* boot_source		yes	no */
+	ACTION_PUT_MACHINE_CONFIG,   /* machine			yes	no */
+	ACTION_PATCH_MACHINE_CONFIG, /* machine_patch		yes	no */
+	ACTION_PUT_CPU_CONFIG,	     /* cpu			yes	no */
+	ACTION_PUT_DRIVE,	     /* drive			yes	no */
+	ACTION_PUT_ENTROPY,	     /* entropy			yes	no */
+	ACTION_PUT_SERIAL,	     /* serial			yes	no */
+	ACTION_PUT_LOGGER,	     /* logger			yes	no */
+	ACTION_INSTANCE_START,	     /*				yes	no */
+	ACTION_SEND_CTRL_ALT_DEL,    /*				no	yes */
+	ACTION_FLUSH_METRICS,	     /*				no	yes */
+	ACTION_PAUSE,		     /* idempotent		no	yes */
+	ACTION_RESUME,		     /* idempotent		no	yes */
 };
 
 struct action;
@@ -44,6 +47,7 @@ struct action {
 		struct conf_boot_source boot_source;
 		struct conf_machine machine;
 		struct conf_machine_patch machine_patch;
+		struct conf_cpu cpu;
 		struct conf_drive drive;
 		struct conf_entropy entropy;
 		struct conf_serial serial;

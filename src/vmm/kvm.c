@@ -7,9 +7,10 @@
 #include <sys/ioctl.h>
 
 #include "base/fault.h"
+#include "conf/cpu.h"
+#include "vmm/x86/cpuid.h"
 
 #define KVM_PATH "/dev/kvm"
-enum { CPUID_ENTRIES_MAX = 1024 };
 
 /* Not KVM_CAP_XCRS: a processor without XSAVE has no XCRs, and guests do without. */
 static const struct capability {
@@ -55,24 +56,52 @@ static int open_failed(int r, struct err *e)
 	}
 }
 
-static int check(struct kvm *kvm, struct err *e)
+static bool has_capability(const struct kvm *kvm, unsigned id)
 {
-	int v = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+	return FAULT(-EOPNOTSUPP) == 0 && ioctl(kvm->fd, KVM_CHECK_EXTENSION, id) > 0;
+}
 
-	if (v != KVM_API_VERSION)
-		return err_set(e, ERR_INTERNAL, -EPROTONOSUPPORT,
-			       KVM_PATH ": API version %d instead of %d; this is not Linux's KVM",
-			       v, KVM_API_VERSION);
-	for (unsigned i = 0; i < ARRAY_SIZE(required); i++) {
-		v = FAULT(-EOPNOTSUPP) < 0 ? 0
-					   : ioctl(kvm->fd, KVM_CHECK_EXTENSION, required[i].id);
-		if (v <= 0)
+static bool is_removed(const struct conf_cpu *cpu, unsigned id)
+{
+	for (unsigned i = 0; cpu && i < cpu->ncapabilities; i++)
+		if (cpu->capability[i].id == id && cpu->capability[i].remove)
+			return true;
+	return false;
+}
+
+static int check_capabilities(const struct kvm *kvm, const struct conf_cpu *cpu, struct err *e)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(required); i++)
+		if (!is_removed(cpu, (unsigned)required[i].id) &&
+		    !has_capability(kvm, (unsigned)required[i].id))
 			return err_set(e, ERR_INTERNAL, -EOPNOTSUPP,
 				       KVM_PATH
 				       ": %s is missing; the host kernel must be Linux 6.1 or "
 				       "later with a complete KVM",
 				       required[i].name);
-	}
+	for (unsigned i = 0; cpu && i < cpu->ncapabilities; i++)
+		if (!is_removed(cpu, cpu->capability[i].id) &&
+		    !has_capability(kvm, cpu->capability[i].id))
+			return err_set(e, ERR_INVALID, -EOPNOTSUPP,
+				       KVM_PATH
+				       ": KVM capability %u, which the CPU template requires, is "
+				       "missing on this host",
+				       cpu->capability[i].id);
+	return 0;
+}
+
+static int check(struct kvm *kvm, const struct conf_cpu *cpu, struct err *e)
+{
+	int v = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+	int r;
+
+	if (v != KVM_API_VERSION)
+		return err_set(e, ERR_INTERNAL, -EPROTONOSUPPORT,
+			       KVM_PATH ": API version %d instead of %d; this is not Linux's KVM",
+			       v, KVM_API_VERSION);
+	r = check_capabilities(kvm, cpu, e);
+	if (r < 0)
+		return r;
 	v = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (v < (int)sizeof(struct kvm_run))
 		return err_set(e, ERR_INTERNAL, -EPROTO, KVM_PATH ": vCPU mapping of %d bytes", v);
@@ -82,7 +111,7 @@ static int check(struct kvm *kvm, struct err *e)
 	return 0;
 }
 
-int kvm_open(struct kvm *ret_kvm, struct err *e)
+int kvm_open_with(const struct conf_cpu *cpu, struct kvm *ret_kvm, struct err *e)
 {
 	struct kvm kvm = { .fd = FAULT(-ENOENT) };
 	int r;
@@ -92,13 +121,18 @@ int kvm_open(struct kvm *ret_kvm, struct err *e)
 	kvm.fd = open(KVM_PATH, O_RDWR | O_CLOEXEC);
 	if (kvm.fd < 0)
 		return open_failed(-errno, e);
-	r = check(&kvm, e);
+	r = check(&kvm, cpu, e);
 	if (r < 0) {
 		kvm_close(&kvm);
 		return r;
 	}
 	*ret_kvm = kvm;
 	return 0;
+}
+
+int kvm_open(struct kvm *ret_kvm, struct err *e)
+{
+	return kvm_open_with(NULL, ret_kvm, e);
 }
 
 void kvm_close(struct kvm *kvm)
@@ -109,25 +143,16 @@ void kvm_close(struct kvm *kvm)
 
 int kvm_supported_cpuid(const struct kvm *kvm, struct kvm_cpuid2 **ret_cpuid, struct err *e)
 {
-	/* KVM says -E2BIG while the room is too small; it needs about 40 entries. */
-	for (unsigned n = 64; n <= CPUID_ENTRIES_MAX; n *= 2) {
-		autofree struct kvm_cpuid2 *c = NULL;
-		int r = FAULT(-ENOMEM);
+	autofree struct kvm_cpuid2 *c = NULL;
 
-		if (r == 0)
-			c = calloc(1, sizeof(*c) + n * sizeof(c->entries[0]));
-		if (!c)
-			return err_set(e, ERR_INTERNAL, -ENOMEM, "CPUID table: out of memory");
-		c->nent = n;
-		if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, c) == 0) {
-			*ret_cpuid = take_ptr(&c);
-			return 0;
-		}
-		r = -errno;
-		if (r != -E2BIG)
-			return err_set(e, ERR_INTERNAL, r, "KVM_GET_SUPPORTED_CPUID: %s",
-				       strerror(-r));
-	}
-	return err_set(e, ERR_INTERNAL, -E2BIG, "KVM_GET_SUPPORTED_CPUID: more than %d entries",
-		       CPUID_ENTRIES_MAX);
+	if (FAULT(-ENOMEM) == 0)
+		c = calloc(1, sizeof(*c) + CPUID_ENTRIES_MAX * sizeof(c->entries[0]));
+	if (!c)
+		return err_set(e, ERR_INTERNAL, -ENOMEM, "CPUID table: out of memory");
+	c->nent = CPUID_ENTRIES_MAX;
+	if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, c) < 0)
+		return err_set(e, ERR_INTERNAL, -errno, "KVM_GET_SUPPORTED_CPUID: %s",
+			       strerror(errno));
+	*ret_cpuid = take_ptr(&c);
+	return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/cc.h"
 #include "base/err.h"
 
+struct conf_cpu;
 struct kvm_cpuid2;
 
 struct kvm {
@@ -19,8 +20,14 @@ struct kvm {
 
 /* Opens and checks. Every error says what is missing and what to do. */
 must_check int kvm_open(struct kvm *ret_kvm, struct err *e);
+
+/* The same with the capabilities that a CPU template (NULL: none) adds and removes. */
+must_check int kvm_open_with(const struct conf_cpu *cpu, struct kvm *ret_kvm, struct err *e);
 void kvm_close(struct kvm *kvm);
 
-/* What the host's processor and KVM offer to a guest; freed with free(). */
+/*
+ * What the host's processor and KVM offer to a guest; freed with free(). There is room
+ * for CPUID_ENTRIES_MAX entries (x86/cpuid.h).
+ */
 must_check int kvm_supported_cpuid(const struct kvm *kvm, struct kvm_cpuid2 **ret_cpuid,
 				   struct err *e);

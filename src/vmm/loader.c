@@ -6,10 +6,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/fault.h"
 #include "mem/gmem.h"
 #include "vmm/x86/layout.h"
 
-enum { PHDRS_MAX = 64, PAGE = 4096, SECTOR = 512 };
+enum { PHDRS_MAX = 64, NOTES_MAX = 65536, PAGE = 4096, SECTOR = 512 };
+
+/* Xen, public/elfnote.h: the 32-bit physical address of a PVH kernel's entry point. */
+#define XEN_NAME "Xen"
+enum { XEN_ELFNOTE_PHYS32_ENTRY = 18 };
 
 /* Linux/x86 boot protocol, "The Real-Mode Kernel Header": offsets in the file. */
 enum {
@@ -112,6 +117,11 @@ static int check_ehdr(const Elf64_Ehdr *h, struct err *e)
 	return 0;
 }
 
+static bool segment_holds(const Elf64_Phdr *p, gpa_t gpa)
+{
+	return p->p_type == PT_LOAD && gpa >= p->p_paddr && gpa - p->p_paddr < p->p_memsz;
+}
+
 /* One PT_LOAD segment. What is in memory beyond the file's part is zero already. */
 static int load_segment(const struct gmem *mem, int fd, const Elf64_Phdr *p, uint64_t size,
 			struct err *e)
@@ -131,12 +141,139 @@ static int load_segment(const struct gmem *mem, int fd, const Elf64_Phdr *p, uin
 	return read_into(mem, p->p_paddr, fd, p->p_filesz, p->p_offset, "an ELF segment", e);
 }
 
+/* One part of a note, which begins at *at: taken if it lies within the segment. */
+static const uint8_t *note_part(const uint8_t *notes, uint64_t len, uint64_t *at, uint64_t part,
+				uint64_t align)
+{
+	const uint8_t *here;
+
+	if (*at > len || part > len - *at)
+		return NULL;
+	here = notes + *at;
+	*at += (part + align - 1) & ~(align - 1);
+	return here;
+}
+
+/*
+ * The address in the PVH entry note of a segment's notes. Every turn of the loop goes
+ * on by a note's header at least. 1: there is one; 0: none.
+ */
+static int find_pvh_note(const uint8_t *notes, uint64_t len, uint64_t align, gpa_t *ret_entry,
+			 struct err *e)
+{
+	uint64_t at = 0;
+
+	while (at < len) {
+		const uint8_t *head = note_part(notes, len, &at, sizeof(Elf64_Nhdr), 4);
+		const uint8_t *name, *desc;
+		gpa_t entry = 0;
+		Elf64_Nhdr n;
+
+		if (!head)
+			return bad(e, "ELF: a PT_NOTE segment ends inside a note's header");
+		memcpy(&n, head, sizeof(n));
+		name = note_part(notes, len, &at, n.n_namesz, align);
+		if (!name)
+			return bad(e, "ELF: n_namesz of a note reaches beyond its segment");
+		desc = note_part(notes, len, &at, n.n_descsz, align);
+		if (!desc)
+			return bad(e, "ELF: n_descsz of a note reaches beyond its segment");
+		if (n.n_type != XEN_ELFNOTE_PHYS32_ENTRY || n.n_namesz != sizeof(XEN_NAME) ||
+		    memcmp(name, XEN_NAME, sizeof(XEN_NAME)) != 0)
+			continue;
+		if (n.n_descsz != 4 && n.n_descsz != 8)
+			return bad(e, "ELF: n_descsz of the PVH entry note is neither 4 nor 8");
+		memcpy(&entry, desc, n.n_descsz);
+		if (entry > UINT32_MAX)
+			return bad(e, "ELF: the PVH entry note's address is above 4 GiB");
+		*ret_entry = entry;
+		return 1;
+	}
+	return 0;
+}
+
+/* 1: the segment of notes says how to enter by PVH; 0: it does not. */
+static int read_notes(int fd, const Elf64_Phdr *p, uint64_t size, gpa_t *ret_entry, struct err *e)
+{
+	autofree uint8_t *notes = NULL;
+	int r;
+
+	if (p->p_offset > size || p->p_filesz > size - p->p_offset)
+		return bad(e, "ELF: a PT_NOTE segment (p_offset, p_filesz) ends beyond the file");
+	if (p->p_filesz > NOTES_MAX)
+		return bad(e, "ELF: p_filesz of a PT_NOTE segment is larger than 64 KiB");
+	notes = FAULT(-ENOMEM) < 0 ? NULL : malloc(p->p_filesz + 1);
+	if (!notes)
+		return err_set(e, ERR_INTERNAL, -ENOMEM, "ELF notes: out of memory");
+	r = read_file(fd, notes, p->p_filesz, p->p_offset, "a PT_NOTE segment", e);
+	if (r < 0)
+		return r;
+	return find_pvh_note(notes, p->p_filesz, p->p_align == 8 ? 8 : 4, ret_entry, e);
+}
+
+/* How to enter what was loaded: by the first PVH note, else at e_entry. */
+static int choose_entry(int fd, uint64_t size, const Elf64_Ehdr *h, const Elf64_Phdr *phdr,
+			struct kernel_image *k, struct err *e)
+{
+	bool loaded = false;
+	int r = 0;
+
+	for (unsigned i = 0; i < h->e_phnum && r == 0; i++)
+		if (phdr[i].p_type == PT_NOTE)
+			r = read_notes(fd, &phdr[i], size, &k->entry, e);
+	if (r < 0)
+		return r;
+	k->protocol = r > 0 ? KERNEL_PVH : KERNEL_LINUX64;
+	if (k->protocol == KERNEL_LINUX64)
+		k->entry = h->e_entry;
+	for (unsigned i = 0; i < h->e_phnum; i++)
+		loaded |= segment_holds(&phdr[i], k->entry);
+	if (loaded)
+		return 0;
+	return bad(e, k->protocol == KERNEL_PVH
+			      ? "ELF: the PVH entry note's address is in no loaded segment"
+			      : "ELF: e_entry is in no loaded segment");
+}
+
+/* Whether a segment's memory meets that of an earlier one; neither wraps. */
+static bool overlaps(const Elf64_Phdr *phdr, unsigned i)
+{
+	const Elf64_Phdr *p = &phdr[i];
+
+	for (const Elf64_Phdr *other = phdr; other < p; other++)
+		if (segment_holds(other, p->p_paddr) || segment_holds(p, other->p_paddr))
+			return true;
+	return false;
+}
+
+static int load_segments(const struct gmem *mem, int fd, uint64_t size, const Elf64_Phdr *phdr,
+			 unsigned n, gpa_t *ret_end, struct err *e)
+{
+	gpa_t end = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const Elf64_Phdr *p = &phdr[i];
+		int r;
+
+		if (p->p_type != PT_LOAD || p->p_memsz == 0)
+			continue;
+		if (overlaps(phdr, i))
+			return bad(e, "ELF: two segments (p_paddr, p_memsz) overlap");
+		r = load_segment(mem, fd, p, size, e);
+		if (r < 0)
+			return r;
+		if (p->p_paddr + p->p_memsz > end)
+			end = p->p_paddr + p->p_memsz;
+	}
+	*ret_end = end;
+	return 0;
+}
+
 static int load_elf(const struct gmem *mem, int fd, uint64_t size, struct kernel_image *k,
 		    struct err *e)
 {
 	Elf64_Phdr phdr[PHDRS_MAX];
 	Elf64_Ehdr h;
-	bool entry_loaded = false;
 	int r = read_file(fd, &h, sizeof(h), 0, "the ELF header", e);
 
 	if (r < 0)
@@ -148,22 +285,10 @@ static int load_elf(const struct gmem *mem, int fd, uint64_t size, struct kernel
 		      "the ELF program headers (e_phoff)", e);
 	if (r < 0)
 		return r;
-	for (unsigned i = 0; i < h.e_phnum; i++) {
-		const Elf64_Phdr *p = &phdr[i];
-
-		if (p->p_type != PT_LOAD || p->p_memsz == 0)
-			continue;
-		r = load_segment(mem, fd, p, size, e);
-		if (r < 0)
-			return r;
-		if (p->p_paddr + p->p_memsz > k->end)
-			k->end = p->p_paddr + p->p_memsz;
-		entry_loaded |= h.e_entry >= p->p_paddr && h.e_entry - p->p_paddr < p->p_memsz;
-	}
-	if (!entry_loaded)
-		return bad(e, "ELF: e_entry is in no loaded segment");
-	k->entry = h.e_entry;
-	return 0;
+	r = load_segments(mem, fd, size, phdr, h.e_phnum, &k->end, e);
+	if (r < 0)
+		return r;
+	return choose_entry(fd, size, &h, phdr, k, e);
 }
 
 /* --- bzImage -------------------------------------------------------------- */
@@ -217,7 +342,7 @@ static int load_bzimage(const struct gmem *mem, int fd, uint64_t size, struct ke
 {
 	uint8_t hdr[HDR_END];
 	uint64_t setup, body, need;
-	gpa_t base;
+	gpa_t base = 0;
 	int r = read_file(fd, hdr, sizeof(hdr), 0, "the setup header", e);
 
 	if (r < 0)
@@ -284,8 +409,9 @@ int initrd_load(const struct gmem *mem, int fd, gpa_t floor, struct initrd_image
 		return r;
 	if (size == 0)
 		return bad(e, "the file is empty");
-	floor = (floor + PAGE - 1) & ~(gpa_t)(PAGE - 1);
+	/* The end of low memory is a page's, so what is below it can be rounded up. */
 	room = floor < low->base + low->size ? low->base + low->size - floor : 0;
+	room &= ~(uint64_t)(PAGE - 1);
 	if (size > room)
 		return err_set(
 			e, ERR_INVALID, -ENOMEM,

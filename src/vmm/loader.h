@@ -2,10 +2,10 @@
 /*
  * Kernel and initrd: from files that nobody trusts into guest memory.
  *
- * Two kernel formats: an ELF64 vmlinux, entered at e_entry, and a bzImage (boot
- * protocol 2.12 or later), entered at its 64-bit entry point. The file's magic
- * decides. A wrong file gives an error that names the field; nothing is executed,
- * allocated or read beyond what was checked.
+ * Two kernel formats: an ELF64 vmlinux, entered by PVH if a note of it says where,
+ * else at e_entry, and a bzImage (boot protocol 2.12 or later), entered at its 64-bit
+ * entry point. The file's magic decides. A wrong file gives an error that names the
+ * field; nothing is executed, allocated or read beyond what was checked.
  *
  * Main thread, while no vCPU runs. Files are read by position, so a descriptor can
  * be loaded from again.
@@ -19,7 +19,13 @@
 #define SETUP_HEADER_OFFSET 0x1f1
 #define SETUP_HEADER_MAX    (0x290 - SETUP_HEADER_OFFSET)
 
+enum kernel_protocol {
+	KERNEL_LINUX64, /* 64-bit Linux boot protocol: long mode, zero page */
+	KERNEL_PVH,	/* Xen's PVH: 32-bit protected mode, no paging, start info */
+};
+
 struct kernel_image {
+	enum kernel_protocol protocol;
 	gpa_t entry;
 	gpa_t end; /* first address above what the kernel needs */
 	bool bzimage;

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/machine.h"
 
-#include <fcntl.h>
 #include <linux/kvm.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "base/fault.h"
 #include "base/fd.h"
-#include "conf/serial.h"
-#include "devices/acpi_power.h"
-#include "devices/i8042.h"
+#include "base/log.h"
 #include "devices/serial.h"
-#include "devices/virtio/block/block.h"
 #include "devices/virtio/rng/rng.h"
 #include "mem/backing.h"
+#include "vmm/drives.h"
+#include "vmm/limits.h"
 #include "vmm/loader.h"
+#include "vmm/platform.h"
 #include "vmm/vcpu.h"
 #include "vmm/virtio_kvm.h"
 #include "vmm/x86/acpi.h"
 #include "vmm/x86/boot.h"
-#include "vmm/x86/cpuid.h"
+#include "vmm/x86/cpu.h"
+#include "vmm/x86/mptable.h"
 #include "vmm/x86/regs.h"
 
 /* All owned; machine_destroy() undoes any part of it that has been made. */
@@ -35,16 +35,11 @@ struct machine {
 	bool has_end;
 	int vcpu_event;
 
-	struct serial *serial;
-	int serial_irq;
-	struct i8042 i8042;
-	int i8042_irq;
-	bool has_i8042;
-	struct acpi_power power;
-	struct boot_timer boot_timer;
-	bool has_boot_timer;
+	struct platform platform;
+	struct drives drives;
 	struct virtio_slots virtio;
 	struct cmdline cmdline;
+	bool pic_only; /* `noapic' */
 
 	unsigned nvcpus;
 	struct vcpu *vcpus;
@@ -79,126 +74,7 @@ static int build_memory(struct machine *m, const struct conf_machine *conf, stru
 	return 0;
 }
 
-/* --- devices of the port bus ---------------------------------------------- */
-
-static int add_irq(struct machine *m, unsigned gsi, int *ret_fd, struct err *e)
-{
-	autoclose int fd = fd_event_create();
-	int r = fd;
-
-	if (r < 0)
-		return err_set(e, ERR_INTERNAL, r, "eventfd: %s", strerror(-r));
-	r = vm_add_irqfd(&m->vm, fd, gsi, e);
-	if (r < 0)
-		return r;
-	*ret_fd = take_fd(&fd);
-	return 0;
-}
-
-static int add_to_bus(struct bus *bus, uint64_t base, uint64_t size, struct bus_dev *dev,
-		      const char *name, struct err *e)
-{
-	int r = bus_add(bus, base, size, dev);
-
-	if (r < 0)
-		return err_set(e, ERR_INTERNAL, r, "%s has no place on its bus: %s", name,
-			       strerror(-r));
-	return 0;
-}
-
-static int dup_fd(int fd)
-{
-	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-}
-
-static int build_serial(struct machine *m, const struct machine_cfg *cfg, struct err *e)
-{
-	autoclose int out = dup_fd(cfg->console_out);
-	autoclose int in = dup_fd(cfg->console_in);
-	struct serial_cfg serial = { .out_fd = out, .in_fd = in };
-	int r = add_irq(m, LAYOUT_GSI_COM1, &m->serial_irq, e);
-
-	if (r < 0)
-		return r;
-	if (cfg->serial && cfg->serial->has_rate_limiter)
-		serial.rate = (struct rate_cfg){
-			.size = cfg->serial->rate_limiter.size,
-			.refill_time_ms = cfg->serial->rate_limiter.refill_time_ms,
-			.one_time_burst = cfg->serial->rate_limiter.one_time_burst,
-		};
-	r = serial_create(&serial, cfg->loop, (struct irq){ .fd = m->serial_irq }, &m->serial, e);
-	if (r < 0)
-		return r;
-	(void)take_fd(&out);
-	(void)take_fd(&in);
-	return add_to_bus(&m->ports, LAYOUT_PORT_COM1, SERIAL_PORTS, serial_bus_dev(m->serial),
-			  "COM1", e);
-}
-
-static int build_i8042(struct machine *m, struct err *e)
-{
-	int r = add_irq(m, LAYOUT_GSI_I8042, &m->i8042_irq, e);
-
-	if (r < 0)
-		return r;
-	i8042_init(&m->i8042, (struct irq){ .fd = m->i8042_irq }, &m->end);
-	m->has_i8042 = true;
-	return add_to_bus(&m->ports, LAYOUT_PORT_I8042, I8042_PORT_SIZE, &m->i8042.dev, "i8042", e);
-}
-
-static int build_boot_timer(struct machine *m, const struct machine_cfg *cfg, struct err *e)
-{
-	int r;
-
-	if (!cfg->boot_timer)
-		return 0;
-	r = boot_timer_init(&m->boot_timer, cfg->start, cfg->start_cpu);
-	if (r < 0)
-		return err_set(e, ERR_INTERNAL, r, "boot timer: %s", strerror(-r));
-	m->has_boot_timer = true;
-	return add_to_bus(&m->mmio, LAYOUT_BOOT_TIMER, BOOT_TIMER_SIZE, &m->boot_timer.dev,
-			  "boot timer", e);
-}
-
-static int build_platform(struct machine *m, const struct machine_cfg *cfg, struct err *e)
-{
-	int r = build_serial(m, cfg, e);
-
-	if (r < 0)
-		return r;
-	r = build_i8042(m, e);
-	if (r < 0)
-		return r;
-	acpi_power_init(&m->power, &m->end);
-	r = add_to_bus(&m->ports, LAYOUT_PORT_ACPI, ACPI_POWER_SIZE, &m->power.dev,
-		       "ACPI power registers", e);
-	if (r < 0)
-		return r;
-	return build_boot_timer(m, cfg, e);
-}
-
 /* --- virtio devices ------------------------------------------------------- */
-
-static int create_drive(const struct conf_drive *d, int fd, struct vdev **ret_dev, struct err *e)
-{
-	autoclose int own = dup_fd(fd);
-	struct blk_cfg blk = {
-		.id = d->drive_id,
-		.fd = own,
-		.read_only = d->is_read_only,
-		.cache = d->cache_type == CONF_CACHE_WRITEBACK ? BLK_WRITEBACK : BLK_UNSAFE,
-	};
-	int r;
-
-	if (own < 0)
-		return err_set(e, ERR_INTERNAL, -errno, "drive `%s': %s", d->drive_id,
-			       strerror(errno));
-	r = blk_create(&blk, ret_dev, e);
-	if (r < 0)
-		return r;
-	(void)take_fd(&own);
-	return 0;
-}
 
 /* Takes the device over, whatever comes of it. */
 static int attach(struct machine *m, const struct machine_cfg *cfg, struct vdev *dev, struct err *e)
@@ -209,6 +85,7 @@ static int attach(struct machine *m, const struct machine_cfg *cfg, struct vdev 
 		.mmio = &m->mmio,
 		.loop = cfg->loop,
 		.cmdline = &m->cmdline,
+		.pic_only = m->pic_only,
 	};
 	int r = virtio_attach(&m->virtio, &where, &dev, e);
 
@@ -223,7 +100,7 @@ static int build_drives(struct machine *m, const struct machine_cfg *cfg, struct
 	for (unsigned i = 0; i < conf->ndrives; i++) {
 		const struct conf_drive *d = conf->drives[i];
 		struct vdev *dev = NULL;
-		int r = create_drive(d, cfg->drive_fd[i], &dev, e);
+		int r = drives_create(&m->drives, d, cfg->drive_fd[i], &dev, e);
 
 		if (r < 0)
 			return r;
@@ -243,71 +120,83 @@ static int build_drives(struct machine *m, const struct machine_cfg *cfg, struct
 static int build_virtio(struct machine *m, const struct machine_cfg *cfg, struct err *e)
 {
 	struct vdev *rng = NULL;
-	int r = build_drives(m, cfg, e);
+	int r = drives_init(&m->drives, cfg->config, cfg->loop, e);
+
+	if (r == 0)
+		r = build_drives(m, cfg, e);
 
 	if (r < 0 || !cfg->config->has_entropy)
 		return r;
 	r = rng_create(&rng, e);
 	if (r < 0)
 		return r;
+	if (cfg->config->entropy.has_rate_limiter)
+		limit_device(rng, rng_set_limits, &cfg->config->entropy.rate_limiter);
 	return attach(m, cfg, rng, e);
 }
 
 /* --- boot ----------------------------------------------------------------- */
 
-static int build_boot(struct machine *m, const struct machine_cfg *cfg, gpa_t *ret_entry,
-		      struct err *e)
+static int load_images(struct machine *m, const struct machine_cfg *cfg,
+		       struct kernel_image *kernel, struct initrd_image *initrd, struct err *e)
 {
-	const struct conf_machine *conf = &cfg->config->machine;
-	struct kernel_image kernel;
-	struct initrd_image initrd = { 0 };
-	const struct acpi_cfg acpi = { .nvcpus = conf->vcpu_count, .nvirtio = m->virtio.n };
-	const struct boot_cfg boot = {
-		.kernel = &kernel,
-		.initrd = &initrd,
-		.cmdline = m->cmdline.text,
-		.mem_size = conf->mem_size_mib << 20,
-		.rsdp = LAYOUT_RSDP,
-	};
-	int r = kernel_load(&m->mem, cfg->kernel_fd, &kernel, e);
+	int r = kernel_load(&m->mem, cfg->kernel_fd, kernel, e);
 
 	if (r < 0)
 		return err_wrap(e, "Cannot load kernel `%s'",
 				cfg->config->boot_source.kernel_image_path);
+	log_debug("Kernel loaded using %s boot protocol%s",
+		  kernel->protocol == KERNEL_PVH ? "PVH" : "Linux 64-bit",
+		  kernel->bzimage ? " (bzImage)" : "");
 	if (cfg->initrd_fd >= 0)
-		r = initrd_load(&m->mem, cfg->initrd_fd, kernel.end, &initrd, e);
+		r = initrd_load(&m->mem, cfg->initrd_fd, kernel->end, initrd, e);
+	return r < 0 ? err_wrap(e, "Cannot load initrd `%s'", cfg->config->boot_source.initrd_path)
+		     : 0;
+}
+
+/*
+ * Linux drops the PIC when it finds a hardware-reduced ACPI, and `noapic' drops the
+ * I/O APIC: such a guest gets the MP tables alone, or it would have no interrupts.
+ */
+static int build_firmware(struct machine *m, const struct conf_machine *conf, struct err *e)
+{
+	const struct acpi_cfg acpi = { .nvcpus = conf->vcpu_count, .nvirtio = m->virtio.n };
+	int r = mptable_write(&m->mem, conf->vcpu_count, e);
+
+	if (r < 0 || m->pic_only)
+		return r;
+	return acpi_write(&m->mem, &acpi, e);
+}
+
+static int build_boot(struct machine *m, const struct machine_cfg *cfg,
+		      struct kernel_image *ret_kernel, struct err *e)
+{
+	const struct conf_machine *conf = &cfg->config->machine;
+	struct initrd_image initrd = { 0 };
+	const struct boot_cfg boot = {
+		.kernel = ret_kernel,
+		.initrd = &initrd,
+		.cmdline = m->cmdline.text,
+		.mem_size = conf->mem_size_mib << 20,
+		.rsdp = m->pic_only ? 0 : LAYOUT_RSDP,
+	};
+	int r = load_images(m, cfg, ret_kernel, &initrd, e);
+
 	if (r < 0)
-		return err_wrap(e, "Cannot load initrd `%s'", cfg->config->boot_source.initrd_path);
-	r = acpi_write(&m->mem, &acpi, e);
+		return r;
+	r = build_firmware(m, conf, e);
 	if (r < 0)
 		return r;
 	r = boot_write(&m->mem, &boot, e);
 	if (r < 0)
 		return r;
-	*ret_entry = kernel.entry;
-	return regs_write_tables(&m->mem, e);
+	return regs_write_tables(&m->mem, ret_kernel->protocol, e);
 }
 
 /* --- vCPUs ---------------------------------------------------------------- */
 
-static int set_up_vcpu(struct vcpu *v, const struct conf_machine *conf, struct kvm_cpuid2 *cpuid,
-		       gpa_t entry, struct err *e)
-{
-	const struct cpuid_topology topo = {
-		.vcpu = v->index,
-		.nvcpus = conf->vcpu_count,
-		.smt = conf->smt,
-	};
-	const struct regs_cfg regs = { .cpuid = cpuid, .entry = entry };
-	int r;
-
-	/* In place for one after the other: every field that differs is set anew. */
-	cpuid_normalise(cpuid, &topo);
-	r = regs_set_up(v->fd, &regs, e);
-	return r < 0 ? err_wrap(e, "vCPU %u", v->index) : 0;
-}
-
-static int build_vcpus(struct machine *m, const struct machine_cfg *cfg, gpa_t entry, struct err *e)
+static int build_vcpus(struct machine *m, const struct machine_cfg *cfg,
+		       const struct kernel_image *kernel, struct err *e)
 {
 	const struct conf_machine *conf = &cfg->config->machine;
 	const struct vcpu_cfg vcpu = {
@@ -317,8 +206,8 @@ static int build_vcpus(struct machine *m, const struct machine_cfg *cfg, gpa_t e
 		.event_fd = m->vcpu_event,
 		.isolation = cfg->isolation,
 	};
-	autofree struct kvm_cpuid2 *cpuid = NULL;
-	int r = kvm_supported_cpuid(&m->kvm, &cpuid, e);
+	auto_cpu struct cpu *cpu = NULL;
+	int r = cpu_create(&m->kvm, cfg->config, &cpu, e);
 
 	if (r < 0)
 		return r;
@@ -336,7 +225,7 @@ static int build_vcpus(struct machine *m, const struct machine_cfg *cfg, gpa_t e
 		if (r < 0)
 			return r;
 		m->nvcpus++;
-		r = set_up_vcpu(v, conf, cpuid, entry, e);
+		r = cpu_set_up(cpu, v->index, v->fd, kernel, e);
 		if (r < 0)
 			return r;
 	}
@@ -371,12 +260,19 @@ static int build_events(struct machine *m, struct err *e)
 static int build(struct machine *m, const struct machine_cfg *cfg, struct err *e)
 {
 	const struct conf_boot_source *boot = &cfg->config->boot_source;
-	gpa_t entry = 0;
+	const struct platform_where where = {
+		.vm = &m->vm,
+		.mem = &m->mem,
+		.ports = &m->ports,
+		.mmio = &m->mmio,
+		.end = &m->end,
+	};
+	struct kernel_image kernel;
 	int r = build_events(m, e);
 
 	if (r < 0)
 		return r;
-	r = kvm_open(&m->kvm, e);
+	r = kvm_open_with(cfg->config->has_cpu ? &cfg->config->cpu : NULL, &m->kvm, e);
 	if (r < 0)
 		return r;
 	r = vm_create(&m->kvm, &m->vm, e);
@@ -388,19 +284,20 @@ static int build(struct machine *m, const struct machine_cfg *cfg, struct err *e
 	r = cmdline_init(&m->cmdline, boot->has_boot_args ? boot->boot_args : NULL, e);
 	if (r < 0)
 		return r;
+	m->pic_only = cmdline_has(&m->cmdline, "noapic");
 	r = cmdline_add(&m->cmdline, "pci=off", e);
 	if (r < 0)
 		return r;
-	r = build_platform(m, cfg, e);
+	r = platform_build(&m->platform, &where, cfg, e);
 	if (r < 0)
 		return r;
 	r = build_virtio(m, cfg, e);
 	if (r < 0)
 		return r;
-	r = build_boot(m, cfg, &entry, e);
+	r = build_boot(m, cfg, &kernel, e);
 	if (r < 0)
 		return r;
-	r = build_vcpus(m, cfg, entry, e);
+	r = build_vcpus(m, cfg, &kernel, e);
 	if (r < 0)
 		return r;
 	return start_vcpus(m, e);
@@ -413,7 +310,8 @@ int machine_create(const struct machine_cfg *cfg, struct machine **ret_machine, 
 
 	if (!m)
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "machine: out of memory");
-	m->kvm.fd = m->vm.fd = m->vcpu_event = m->serial_irq = m->i8042_irq = -1;
+	m->kvm.fd = m->vm.fd = m->vcpu_event = -1;
+	platform_init(&m->platform);
 	r = build(m, cfg, e);
 	if (r < 0) {
 		/* Threads there are have never run the guest: they park and obey at once. */
@@ -435,13 +333,8 @@ void machine_destroy(struct machine *machine)
 		vcpu_destroy(&m->vcpus[i]);
 	free(m->vcpus);
 	virtio_detach_all(&m->virtio);
-	if (m->has_boot_timer)
-		boot_timer_fini(&m->boot_timer);
-	if (m->has_i8042)
-		i8042_fini(&m->i8042);
-	serial_destroy(m->serial);
-	fd_close_(&m->i8042_irq);
-	fd_close_(&m->serial_irq);
+	drives_fini(&m->drives);
+	platform_fini(&m->platform);
 	vm_destroy(&m->vm);
 	kvm_close(&m->kvm);
 	backing_destroy(&m->backing);
@@ -516,19 +409,19 @@ enum end_reason machine_end_reason(const struct machine *machine)
 
 struct boot_timer *machine_boot_timer(struct machine *machine)
 {
-	return machine->has_boot_timer ? &machine->boot_timer : NULL;
+	return machine->platform.has_boot_timer ? &machine->platform.boot_timer : NULL;
 }
 
 void machine_pause_devices(struct machine *machine)
 {
-	serial_quiesce(machine->serial);
+	serial_quiesce(machine->platform.serial);
 	virtio_pause(&machine->virtio);
 }
 
 void machine_resume_devices(struct machine *machine)
 {
 	virtio_resume(&machine->virtio);
-	serial_resume(machine->serial);
+	serial_resume(machine->platform.serial);
 }
 
 bool machine_devices_idle(struct machine *machine)
@@ -545,7 +438,7 @@ void machine_tell_paused(struct machine *machine)
 
 int machine_ctrl_alt_del(struct machine *machine, struct err *e)
 {
-	int r = i8042_ctrl_alt_del(&machine->i8042);
+	int r = i8042_ctrl_alt_del(&machine->platform.i8042);
 
 	if (r == -ENODEV)
 		return err_set(
@@ -560,5 +453,5 @@ int machine_ctrl_alt_del(struct machine *machine, struct err *e)
 
 void machine_flush_console(struct machine *machine, int limit_ms)
 {
-	serial_flush(machine->serial, limit_ms);
+	serial_flush(machine->platform.serial, limit_ms);
 }

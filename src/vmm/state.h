@@ -40,6 +40,7 @@ struct vmm {
 	struct loop_timer settle;			   /* looks again at what has no event */
 	usec_t settle_since;
 	enum end_reason end;
+	bool stuck; /* something would not end: a vCPU, or work on a drive's file */
 };
 
 enum { ACTION_DONE = 0, ACTION_PENDING = 1 };

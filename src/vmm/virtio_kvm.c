@@ -43,12 +43,14 @@ int virtio_attach(struct virtio_slots *slots, const struct virtio_where *where, 
 	autoclose int irq_fd = -1;
 	int r;
 
-	if (slots->n == ARRAY_SIZE(slots->slot))
+	if (slots->n == (where->pic_only ? LAYOUT_VIRTIO_PIC_MAX : LAYOUT_VIRTIO_MAX))
 		return err_set(
 			e, ERR_INVALID, -ENOSPC,
 			"Could not allocate GSI: The requested resource is not available. %s "
-			"is one virtio device more than the %d that have an interrupt",
-			vdev_name(*dev), LAYOUT_VIRTIO_MAX);
+			"is one virtio device more than the %u that have an interrupt%s",
+			vdev_name(*dev), slots->n,
+			where->pic_only ? " with `noapic' (GSIs 5 to 15); leave it out of boot_args"
+					: "");
 	irq_fd = fd_event_create();
 	if (irq_fd < 0)
 		return err_set(e, ERR_INTERNAL, irq_fd, "%s: eventfd: %s", vdev_name(*dev),

@@ -29,6 +29,7 @@ struct virtio_where { /* what a device is attached to, all of it the machine's *
 	struct bus *mmio;
 	struct loop *loop;
 	struct cmdline *cmdline; /* gets the word that finds the device */
+	bool pic_only;		 /* the guest uses no I/O APIC: LAYOUT_VIRTIO_PIC_MAX */
 };
 
 /* Takes *dev over on success (it is NULL then) and leaves it alone on failure. */

@@ -173,6 +173,32 @@ static void finish_pause(struct vmm *vmm)
 	succeed(vmm);
 }
 
+/* Ends the loop when nothing moves in the machine any more, or patience has ended. */
+static void finish_end(struct vmm *vmm)
+{
+	struct err e = { 0 };
+	bool stopped = machine_vcpus(vmm->machine, &e) == MACHINE_VCPUS_STOPPED;
+	bool late = vmm->settle_since + END_LIMIT_S * USEC_PER_SEC < clock_monotonic();
+
+	if (stopped)
+		machine_pause_devices(vmm->machine);
+	if (stopped && machine_devices_idle(vmm->machine)) {
+		loop_stop(vmm->loop);
+	} else if (!late) {
+		/* vCPUs give an event when they stop; of devices we only know by looking. */
+		settle_again(vmm,
+			     stopped ? SETTLE_POLL_MS * USEC_PER_MSEC : END_LIMIT_S * USEC_PER_SEC);
+	} else {
+		log_err("%s within %d s; ending without waiting",
+			stopped ? "a drive's host file has not answered" : "vCPUs have not stopped",
+			END_LIMIT_S);
+		if (!stopped)
+			vmm->end = END_VCPU_STUCK;
+		vmm->stuck = true;
+		loop_stop(vmm->loop);
+	}
+}
+
 static void on_vcpus(struct loop_src *src, uint32_t events)
 {
 	struct vmm *vmm = container_of(src, struct vmm, vcpu_src);
@@ -190,7 +216,7 @@ static void on_vcpus(struct loop_src *src, uint32_t events)
 	} else if (vmm->state == VMM_PAUSING && vcpus == MACHINE_VCPUS_PARKED) {
 		finish_pause(vmm);
 	} else if (vmm->state == VMM_ENDING && vcpus == MACHINE_VCPUS_STOPPED) {
-		loop_stop(vmm->loop);
+		finish_end(vmm);
 	}
 }
 
@@ -201,9 +227,7 @@ static void on_settle(struct loop_timer *timer)
 	struct err e = { 0 };
 
 	if (vmm->state == VMM_ENDING) {
-		log_err("vCPUs have not stopped within %d s; ending without them", END_LIMIT_S);
-		vmm->end = END_VCPU_STUCK;
-		loop_stop(vmm->loop);
+		finish_end(vmm);
 	} else if (vmm->state == VMM_PAUSING) {
 		if (vmm->settle_since + SETTLE_WARN_S * USEC_PER_SEC < clock_monotonic()) {
 			log_warn(
@@ -231,6 +255,7 @@ static void on_end(struct loop_src *src, uint32_t events)
 	log_info("Vmm is stopping.");
 	vmm->state = VMM_ENDING;
 	machine_quit(vmm->machine);
+	vmm->settle_since = clock_monotonic();
 	settle_again(vmm, END_LIMIT_S * USEC_PER_SEC);
 	if (vmm->current) {
 		struct err *e = &vmm->current->err;
@@ -283,11 +308,6 @@ static int check_startable(const struct vmm *vmm, struct err *e)
 	if (!vmm->config.has_boot_source)
 		return err_set(e, ERR_STATE, -ENOENT,
 			       "Cannot start microvm without kernel configuration.");
-	if (m->cpu_template != CONF_CPU_TEMPLATE_NONE)
-		return err_set(
-			e, ERR_INVALID, -EOPNOTSUPP,
-			"Failed to get CPU template: `%s' is not part of this version of wisp",
-			conf_cpu_template_name(m->cpu_template));
 	return conf_machine_check(m, e);
 }
 
@@ -353,12 +373,13 @@ int vmm_resume(struct vmm *vmm)
 
 int vmm_configure_logger(const struct conf_logger *logger, struct err *e)
 {
-	const struct log_cfg cfg = {
-		.level = logger->level,
-		.show_level = logger->show_level,
-		.show_origin = logger->show_log_origin,
-	};
+	struct log_cfg cfg = log_configured();
 
+	cfg.level = logger->level;
+	if (logger->has_show_level)
+		cfg.show_level = logger->show_level;
+	if (logger->has_show_log_origin)
+		cfg.show_origin = logger->show_log_origin;
 	if (logger->log_path[0]) {
 		int r = log_open(logger->log_path, e);
 
@@ -382,6 +403,11 @@ int vmm_configure(struct vmm *vmm, const struct conf_config *config, struct err 
 	if (r == 0) {
 		a->type = ACTION_PUT_BOOT_SOURCE;
 		a->boot_source = config->boot_source;
+		r = action_run(vmm, a);
+	}
+	if (r == 0 && config->has_cpu) {
+		a->type = ACTION_PUT_CPU_CONFIG;
+		a->cpu = config->cpu;
 		r = action_run(vmm, a);
 	}
 	for (unsigned i = 0; r == 0 && i < config->ndrives; i++) {
@@ -442,8 +468,8 @@ void vmm_destroy(struct vmm *vmm)
 	if (vmm->machine)
 		machine_flush_console(vmm->machine, FLUSH_LIMIT_MS);
 	term_restore();
-	/* A thread that did not stop still uses the machine: then the process ends with it. */
-	if (vmm->end == END_VCPU_STUCK)
+	/* What did not stop still uses the machine: then the process ends with it. */
+	if (vmm->stuck)
 		return;
 	if (vmm->machine)
 		drop_machine(vmm);
@@ -458,6 +484,11 @@ void vmm_destroy(struct vmm *vmm)
 struct view_board *vmm_views(struct vmm *vmm)
 {
 	return &vmm->views;
+}
+
+bool vmm_stuck(const struct vmm *vmm)
+{
+	return vmm->stuck;
 }
 
 enum end_reason vmm_end_reason(const struct vmm *vmm)

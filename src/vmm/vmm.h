@@ -44,5 +44,11 @@ must_check int vmm_configure(struct vmm *vmm, const struct conf_config *config, 
 /* The logger as /logger, the configuration file and the command line set it. Main thread. */
 must_check int vmm_configure_logger(const struct conf_logger *logger, struct err *e);
 
+/*
+ * A vCPU thread or work on a host file would not end in time. vmm_destroy() leaves the
+ * machine alone then, and the process must end by _exit().
+ */
+must_check bool vmm_stuck(const struct vmm *vmm);
+
 /* Why the process is to end: END_NONE while it is not. */
 enum end_reason vmm_end_reason(const struct vmm *vmm);

@@ -61,13 +61,13 @@ __asm__(".pushsection .rodata\n"
 				  "	lea 2f(%rip), %rax\n	push %rax\n	iretq\n"
 				  "2:	mov $2, %al\n	out %al, $0x80\n"
 				  "	mov $" STR(DATA) ", %rsi\n	lock cmpxchg16b (%rsi)\n"
-							   "	mov $3, %al\n	out %al, $0x80\n"
-							   "	int3\n"
-							   "	mov $4, %al\n	out %al, $0x80\n"
-							   "3:	hlt\n	jmp 3b\n"
-							   "guest_int3:\n	iretq\n"
-							   "guest_end:\n"
-							   ".popsection\n");
+							 "	mov $3, %al\n	out %al, $0x80\n"
+							 "	int3\n"
+							 "	mov $4, %al\n	out %al, $0x80\n"
+							 "3:	hlt\n	jmp 3b\n"
+							 "guest_int3:\n	iretq\n"
+							 "guest_end:\n"
+							 ".popsection\n");
 
 static struct kvm_run *run;
 

@@ -2,12 +2,10 @@
 #include "vmm/x86/acpi.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "devices/acpi_power.h"
-#include "devices/serial.h"
-#include "vmm/x86/aml.h"
+#include "vmm/x86/acpi_devices.h"
 #include "vmm/x86/layout.h"
 
 #define OEM_ID "FIRECK"
@@ -136,57 +134,10 @@ static gpa_t place(const struct gmem *mem, gpa_t *at, void *table, size_t len)
 	h->length = (uint32_t)len;
 	h->checksum = 0;
 	h->checksum = checksum(table, len);
-	if (len > LAYOUT_SYSTEM_END - here || gmem_write(mem, here, table, len) < 0)
+	if (len > LAYOUT_ACPI_END - here || gmem_write(mem, here, table, len) < 0)
 		return 0;
 	*at = (here + len + 15) & ~(gpa_t)15;
 	return here;
-}
-
-static void dsdt_virtio(struct aml *a, unsigned i)
-{
-	struct aml_crs crs;
-	aml_mark dev;
-	char name[5];
-
-	snprintf(name, sizeof(name), "V%03u", i % 1000);
-	dev = aml_device_open(a, name);
-	aml_name_string(a, "_HID", "LNRO0005");
-	aml_name_integer(a, "_UID", i);
-	aml_name_integer(a, "_CCA", 1);
-	crs = aml_crs_open(a);
-	aml_crs_memory32(a, (uint32_t)(LAYOUT_VIRTIO + i * LAYOUT_VIRTIO_SIZE),
-			 (uint32_t)LAYOUT_VIRTIO_SIZE);
-	aml_crs_edge_interrupt(a, LAYOUT_GSI_VIRTIO + i);
-	aml_crs_close(a, crs);
-	aml_close(a, dev);
-}
-
-static void dsdt_com1(struct aml *a)
-{
-	aml_mark dev = aml_device_open(a, "COM1");
-	struct aml_crs crs;
-
-	aml_name_eisa(a, "_HID", "PNP0501");
-	aml_name_integer(a, "_UID", 0);
-	crs = aml_crs_open(a);
-	aml_crs_io(a, LAYOUT_PORT_COM1, SERIAL_PORTS);
-	aml_crs_edge_interrupt(a, LAYOUT_GSI_COM1);
-	aml_crs_close(a, crs);
-	aml_close(a, dev);
-}
-
-static void dsdt_keyboard(struct aml *a)
-{
-	aml_mark dev = aml_device_open(a, "PS2_");
-	struct aml_crs crs;
-
-	aml_name_eisa(a, "_HID", "PNP0303");
-	crs = aml_crs_open(a);
-	aml_crs_io(a, LAYOUT_PORT_I8042, 1);
-	aml_crs_io(a, LAYOUT_PORT_I8042 + 4, 1);
-	aml_crs_edge_interrupt(a, LAYOUT_GSI_I8042);
-	aml_crs_close(a, crs);
-	aml_close(a, dev);
 }
 
 static gpa_t write_dsdt(const struct gmem *mem, gpa_t *at, const struct acpi_cfg *cfg)
@@ -200,10 +151,7 @@ static gpa_t write_dsdt(const struct gmem *mem, gpa_t *at, const struct acpi_cfg
 		return 0;
 	memcpy(buf, &h, sizeof(h));
 	scope = aml_scope_open(&a, "\\_SB_");
-	dsdt_com1(&a);
-	dsdt_keyboard(&a);
-	for (unsigned i = 0; i < cfg->nvirtio; i++)
-		dsdt_virtio(&a, i);
+	acpi_devices_describe(&a, cfg->nvirtio);
 	aml_close(&a, scope);
 	aml_name(&a, "_S5_");
 	s5 = aml_package_open(&a, 4);
@@ -284,6 +232,6 @@ int acpi_write(const struct gmem *mem, const struct acpi_cfg *cfg, struct err *e
 	}
 	if (!dsdt || !x.entry[0] || !x.entry[1] || !xsdt || write_rsdp(mem, xsdt) < 0)
 		return err_set(e, ERR_INTERNAL, -ENOSPC, "the ACPI tables do not fit below %#llx",
-			       (unsigned long long)LAYOUT_SYSTEM_END);
+			       (unsigned long long)LAYOUT_ACPI_END);
 	return 0;
 }

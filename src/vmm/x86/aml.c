@@ -13,8 +13,14 @@ enum {
 	OP_SCOPE = 0x10,
 	OP_BUFFER = 0x11,
 	OP_PACKAGE = 0x12,
+	OP_METHOD = 0x14,
 	OP_EXT = 0x5b,
+	OP_ARG0 = 0x68,
+	OP_NOTIFY = 0x86,
+	OP_EQUAL = 0x93,
+	OP_IF = 0xa0,
 	OP_EXT_DEVICE = 0x82,
+	METHOD_SERIALIZED = 1 << 3,
 };
 
 /* ACPI 6.5, 6.4: resource data types */
@@ -105,6 +111,32 @@ aml_mark aml_package_open(struct aml *a, uint8_t elements)
 	mark = open_package(a);
 	put8(a, elements);
 	return mark;
+}
+
+aml_mark aml_method_open(struct aml *a, const char name[4], uint8_t args)
+{
+	aml_mark mark;
+
+	put8(a, OP_METHOD);
+	mark = open_package(a);
+	put(a, name, 4);
+	put8(a, args | METHOD_SERIALIZED);
+	return mark;
+}
+
+void aml_if_arg0_notify(struct aml *a, uint32_t value, const char device[4], uint32_t event)
+{
+	aml_mark mark;
+
+	put8(a, OP_IF);
+	mark = open_package(a);
+	put8(a, OP_EQUAL);
+	put8(a, OP_ARG0);
+	aml_integer(a, value);
+	put8(a, OP_NOTIFY);
+	put(a, device, 4);
+	aml_integer(a, event);
+	aml_close(a, mark);
 }
 
 void aml_integer(struct aml *a, uint32_t value)

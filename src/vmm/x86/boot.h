@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a kernel finds in memory by the 64-bit Linux boot protocol: command line,
- * zero page (struct boot_params) and memory map.
+ * What a kernel finds in memory: its command line and, as its boot protocol has it,
+ * the zero page (Linux, struct boot_params) or the start info (PVH, struct
+ * hvm_start_info), either with the memory map.
  *
  * Main thread, while no vCPU runs.
  */

@@ -13,23 +13,46 @@ static int too_long(struct err *e)
 		LAYOUT_CMDLINE_MAX - 1);
 }
 
+/* The end of the word that begins here: a blank within quotes belongs to it. */
+static const char *word_end(const char *at)
+{
+	for (bool quoted = false; *at && (quoted || *at != ' '); at++)
+		quoted ^= *at == '"';
+	return at;
+}
+
+/* The first word of a text that is `word', or NULL. */
+static const char *find_word(const char *text, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = text; *at;) {
+		const char *end = word_end(at);
+
+		if ((size_t)(end - at) == len && memcmp(at, word, len) == 0)
+			return at;
+		at = *end ? end + 1 : end;
+	}
+	return NULL;
+}
+
 /* Where a `--' that stands alone begins, with the blanks before it; else the end. */
 static size_t init_args_at(const char *text)
 {
-	const char *at = text;
+	const char *at = find_word(text, "--");
 
-	while ((at = strstr(at, "--"))) {
-		bool starts = at == text || at[-1] == ' ';
-		bool ends = at[2] == ' ' || at[2] == '\0';
+	if (!at)
+		return strlen(text);
+	while (at > text && at[-1] == ' ')
+		at--;
+	return (size_t)(at - text);
+}
 
-		if (starts && ends) {
-			while (at > text && at[-1] == ' ')
-				at--;
-			return (size_t)(at - text);
-		}
-		at += 2;
-	}
-	return strlen(text);
+bool cmdline_has(const struct cmdline *c, const char *word)
+{
+	const char *at = find_word(c->text, word);
+
+	return at && (size_t)(at - c->text) < c->insert_at;
 }
 
 int cmdline_init(struct cmdline *c, const char *boot_args, struct err *e)

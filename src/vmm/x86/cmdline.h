@@ -22,6 +22,9 @@ struct cmdline {
 /* `boot_args' NULL: the default. */
 must_check int cmdline_init(struct cmdline *c, const char *boot_args, struct err *e);
 
+/* Whether the kernel finds the word: alone, unquoted, and before a `--'. */
+must_check bool cmdline_has(const struct cmdline *c, const char *word);
+
 /* One word, or several with blanks between them. */
 must_check int cmdline_add(struct cmdline *c, const char *words, struct err *e);
 

@@ -11,6 +11,9 @@
 /* Boot structures in the first 640 KiB. */
 #define LAYOUT_GDT	   UINT64_C(0x500)
 #define LAYOUT_IDT	   UINT64_C(0x520)
+#define LAYOUT_PVH_INFO	   UINT64_C(0x6000) /* PVH: start info, and its modules */
+#define LAYOUT_PVH_MODULES UINT64_C(0x6040)
+#define LAYOUT_PVH_MEMMAP  UINT64_C(0x7000) /* where else the zero page is */
 #define LAYOUT_ZERO_PAGE   UINT64_C(0x7000)
 #define LAYOUT_BOOT_STACK  UINT64_C(0x8ff0)
 #define LAYOUT_PML4	   UINT64_C(0x9000)
@@ -20,9 +23,13 @@
 #define LAYOUT_CMDLINE_MAX 2048 /* bytes, with the NUL */
 
 /* Firmware tables, reserved in the memory map. */
-#define LAYOUT_SYSTEM	  UINT64_C(0x9fc00)
+#define LAYOUT_SYSTEM	  UINT64_C(0x9fc00) /* MP tables */
 #define LAYOUT_SYSTEM_END UINT64_C(0xe0000)
 #define LAYOUT_ACPI	  UINT64_C(0xa0000) /* all tables but the RSDP */
+#define LAYOUT_ACPI_END	  UINT64_C(0xdd000)
+#define LAYOUT_RNG_SEED	  UINT64_C(0xdd000) /* a page each */
+#define LAYOUT_VMGENID	  UINT64_C(0xde000)
+#define LAYOUT_VMCLOCK	  UINT64_C(0xdf000)
 #define LAYOUT_RSDP	  UINT64_C(0xe0000)
 
 #define LAYOUT_HIMEM UINT64_C(0x100000) /* kernels start here or above */
@@ -52,10 +59,14 @@
 enum {
 	LAYOUT_GSI_I8042 = 1,
 	LAYOUT_GSI_COM1 = 4,
-	LAYOUT_GSI_VIRTIO = 5, /* first of one a device */
+	LAYOUT_GSI_VIRTIO = 5,	  /* first of one a device */
+	LAYOUT_GSI_PIC_LAST = 15, /* without the I/O APIC (`noapic') */
+	LAYOUT_GSI_VMGENID = 22,
+	LAYOUT_GSI_VMCLOCK = 23,
 	LAYOUT_GSI_LAST = 23,
-	/* Two of the range are for VMGenID and VMClock. */
-	LAYOUT_VIRTIO_MAX = LAYOUT_GSI_LAST - LAYOUT_GSI_VIRTIO + 1 - 2,
+	LAYOUT_VIRTIO_MAX = LAYOUT_GSI_VMGENID - LAYOUT_GSI_VIRTIO,
+	/* Without the I/O APIC there is no ACPI either, and they have no interrupt. */
+	LAYOUT_VIRTIO_PIC_MAX = LAYOUT_GSI_PIC_LAST - LAYOUT_GSI_VIRTIO + 1,
 };
 
 #define LAYOUT_VCPUS_MAX 32

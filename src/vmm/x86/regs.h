@@ -9,14 +9,23 @@
 
 #include "base/err.h"
 #include "mem/gmem.h"
+#include "vmm/loader.h"
 
+struct conf_cpu;
 struct kvm_cpuid2;
+struct kvm_regs;
+struct kvm_sregs;
 
-/* GDT, IDT and page tables that the 64-bit entry state points to. */
-must_check int regs_write_tables(const struct gmem *mem, struct err *e);
+/* GDT, IDT and page tables that the protocol's entry state points to. */
+must_check int regs_write_tables(const struct gmem *mem, enum kernel_protocol protocol,
+				 struct err *e);
+
+/* The registers of the entry state; of *sregs, as KVM gave them, only what that defines. */
+void regs_entry(const struct kernel_image *kernel, struct kvm_regs *regs, struct kvm_sregs *sregs);
 
 struct regs_cfg {
-	const struct kvm_cpuid2 *cpuid; /* of this vCPU */
-	gpa_t entry;			/* the kernel's 64-bit entry point */
+	const struct kvm_cpuid2 *cpuid;	 /* of this vCPU */
+	const struct conf_cpu *template; /* its MSRs; NULL: none */
+	const struct kernel_image *kernel;
 };
 must_check int regs_set_up(int vcpu_fd, const struct regs_cfg *cfg, struct err *e);

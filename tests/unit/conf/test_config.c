@@ -155,6 +155,28 @@ TEST(file_round_trip)
 	CHECK(strcmp(buf, again) == 0);
 }
 
+TEST(cpu_config_replaces_a_static_template)
+{
+	static const char inline_one[] =
+		"{\"boot-source\":{\"kernel_image_path\":\"/k\"},\"drives\":[],"
+		"\"cpu-config\":{\"msr_modifiers\":[{\"addr\":\"0x10\",\"bitmap\":\"1\"}]},"
+		"\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":1,\"cpu_template\":\"T2\"}}";
+	static const char by_path[] =
+		"{\"boot-source\":{\"kernel_image_path\":\"/k\"},\"drives\":[],"
+		"\"cpu-config\":\"/etc/cpu.json\"}";
+	struct err e = { 0 };
+
+	CHECK_EQ(conf_file_parse(inline_one, strlen(inline_one), &file, &e), 0);
+	CHECK(file.config.has_cpu && file.cpu_config_path[0] == '\0');
+	CHECK_EQ(file.config.cpu.nmsrs, 1);
+	CHECK_EQ(file.config.machine.cpu_template, CONF_CPU_TEMPLATE_NONE);
+	conf_file_fini(&file);
+	CHECK_EQ(conf_file_parse(by_path, strlen(by_path), &file, &e), 0);
+	CHECK(file.config.has_cpu && strcmp(file.cpu_config_path, "/etc/cpu.json") == 0);
+	CHECK_EQ(file.config.cpu.nmsrs, 0);
+	conf_file_fini(&file);
+}
+
 #define BOOT  "\"boot-source\":{\"kernel_image_path\":\"/k\"}"
 #define SMALL "{" BOOT ",\"drives\":[]"
 #define UNSUPPORTED(s) \
@@ -197,7 +219,10 @@ TEST(bad_files)
 		  "\"path_on_host\":\"/b\"}]}",
 		  -EINVAL, "Block device error: A root block device already exists!" },
 		{ SMALL ",\"balloon\":{}}", -EINVAL, UNSUPPORTED("balloon") },
-		{ SMALL ",\"cpu-config\":\"/f\"}", -EINVAL, UNSUPPORTED("cpu-config") },
+		{ SMALL ",\"cpu-config\":\"\"}", -EINVAL,
+		  "CPU config error: the path of `cpu-config` is empty" },
+		{ SMALL ",\"cpu-config\":1}", -EBADMSG, "Invalid JSON: invalid type: integer `1`*" },
+		{ SMALL ",\"cpu-config\":{\"x\":1}}", -EBADMSG, "Invalid JSON: unknown field `x`*" },
 		{ SMALL ",\"metrics\":{}}", -EINVAL, UNSUPPORTED("metrics") },
 		{ SMALL ",\"mmds-config\":{}}", -EINVAL, UNSUPPORTED("mmds-config") },
 		{ SMALL ",\"network-interfaces\":[{}]}", -EINVAL,

@@ -227,3 +227,26 @@ TEST(patch_is_all_or_nothing)
 		      m.huge_pages == before.huge_pages);
 	}
 }
+
+TEST(template_given_even_as_none)
+{
+	struct conf_machine m;
+	struct conf_machine_patch patch;
+	struct err e = { 0 };
+	bool deprecated;
+
+#define PUT(more) "{\"vcpu_count\":1,\"mem_size_mib\":1" more "}"
+	CHECK_EQ(put(PUT(",\"cpu_template\":\"None\""), strlen(PUT(",\"cpu_template\":\"None\"")),
+		     &m, &e),
+		 0);
+	CHECK(m.has_cpu_template);
+	CHECK_EQ(put(PUT(""), strlen(PUT("")), &m, &e), 0);
+	CHECK(!m.has_cpu_template);
+	CHECK_EQ(conf_machine_patch_parse("{\"cpu_template\":\"T2\"}", 21, &patch, &deprecated, &e),
+		 0);
+	CHECK_EQ(conf_machine_patch_apply(&patch, &m, &e), 0);
+	CHECK(m.has_cpu_template && m.cpu_template == CONF_CPU_TEMPLATE_T2);
+	CHECK_EQ(conf_machine_patch_parse("{\"smt\":true}", 12, &patch, &deprecated, &e), 0);
+	CHECK_EQ(conf_machine_patch_apply(&patch, &m, &e), 0);
+	CHECK(!m.has_cpu_template && m.cpu_template == CONF_CPU_TEMPLATE_T2);
+}

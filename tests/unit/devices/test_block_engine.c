@@ -6,7 +6,7 @@
 enum { DEPTH = 2 };
 
 static struct blk_op *begun[DEPTH];
-static unsigned nbegun, quiesced;
+static unsigned nbegun, cancelled, destroyed;
 
 static bool slow_start(struct blk_engine *engine, struct blk_op *op)
 {
@@ -16,17 +16,31 @@ static bool slow_start(struct blk_engine *engine, struct blk_op *op)
 	return false;
 }
 
-static void slow_quiesce(struct blk_engine *engine)
+static void slow_cancel(struct blk_engine *engine)
 {
 	(void)engine;
-	quiesced++;
+	cancelled++;
+}
+
+static int slow_set_file(struct blk_engine *engine, int fd)
+{
+	(void)engine;
+	return fd < 0 ? -EBADF : 0;
+}
+
+static void slow_destroy(struct blk_engine *engine)
+{
+	(void)engine;
+	destroyed++;
 }
 
 static const struct blk_engine_class slow_class = {
 	.name = "slow",
 	.depth = DEPTH,
 	.start = slow_start,
-	.quiesce = slow_quiesce,
+	.cancel = slow_cancel,
+	.set_file = slow_set_file,
+	.destroy = slow_destroy,
 };
 static struct blk_engine slow = { .class = &slow_class };
 

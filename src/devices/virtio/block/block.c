@@ -98,7 +98,9 @@ static void blk_quiesce(struct vdev *dev)
 {
 	struct blk_engine *engine = blk_of(dev)->engine;
 
-	engine->class->quiesce(engine);
+	/* For a pause every request ends as the driver wants it; for a reset, soon. */
+	if (dev->resetting)
+		engine->class->cancel(engine);
 }
 
 static void blk_resume(struct vdev *dev)
@@ -142,7 +144,9 @@ static void blk_destroy(struct vdev *dev)
 
 	vdev_limit_fini(&b->limit);
 	fd_close_(&b->fd);
+	b->engine->class->destroy(b->engine);
 	free(b->reqs);
+	free(b->iov);
 	free(b);
 }
 
@@ -176,6 +180,11 @@ static int adopt(struct blk *b, int fd, struct err *e)
 	if (fstat(fd, &st) < 0)
 		return err_set(e, ERR_INTERNAL, -errno, "cannot look at the drive's file: %s",
 			       strerror(errno));
+	r = b->engine->class->set_file(b->engine, fd);
+	if (r < 0)
+		return err_set(e, ERR_INTERNAL, r,
+			       "io_engine `%s' cannot take the drive's file: %s",
+			       b->engine->class->name, strerror(-r));
 	snprintf(serial, sizeof(serial), "%llu%llu%llu", (unsigned long long)st.st_dev,
 		 (unsigned long long)st.st_rdev, (unsigned long long)st.st_ino);
 	/* Zeros behind a short one, no NUL behind a long one (5.2.6). */
@@ -191,15 +200,18 @@ static int make_requests(struct blk *b, struct err *e)
 {
 	unsigned depth = b->engine->class->depth;
 
+	/* The vectors stand apart: of requests that never run they cost no memory. */
 	b->reqs = FAULT(-ENOMEM) ? NULL : calloc(depth, sizeof(*b->reqs));
-	if (!b->reqs)
+	b->iov = FAULT(-ENOMEM) ? NULL : calloc(depth, 2 * VIRTQ_IOV_MAX * sizeof(*b->iov));
+	if (!b->reqs || !b->iov)
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "no memory for %u requests", depth);
 	for (unsigned i = 0; i < depth; i++) {
 		struct blk_req *req = &b->reqs[i];
 
 		req->blk = b;
-		req->chain.iov = req->iov;
-		req->chain.cap = ARRAY_SIZE(req->iov);
+		req->chain.iov = b->iov + (size_t)i * 2 * VIRTQ_IOV_MAX;
+		req->chain.cap = VIRTQ_IOV_MAX;
+		req->data = req->chain.iov + VIRTQ_IOV_MAX;
 		req->next = b->free;
 		b->free = req;
 	}
@@ -234,6 +246,7 @@ int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct err *e)
 		r = vdev_init(&b->vdev, &blk_class, &count, name, e);
 	if (r < 0) {
 		free(b->reqs);
+		free(b->iov);
 		return r;
 	}
 	vdev_limit_init(&b->limit, &b->vdev, 0, &b->metrics.rate_limiter_throttled_events,

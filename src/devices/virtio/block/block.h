@@ -27,7 +27,7 @@ struct blk_cfg {
 	int fd;		/* from blk_open(); the device's after success */
 	bool read_only; /* as the descriptor was opened */
 	enum blk_cache cache;
-	struct blk_engine *engine; /* NULL: Sync. Outlives the device */
+	struct blk_engine *engine; /* NULL: Sync. The device's after success */
 };
 
 /* Names and order of the contract's group `block_<drive_id>'. */

@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 
 #include "base/cc.h"
+#include "base/uring.h"
 
 enum blk_op_kind {
 	BLK_OP_READ,
@@ -18,6 +19,7 @@ enum blk_op_kind {
 };
 
 struct blk_req;
+struct blk_engine;
 
 struct blk_op {
 	struct blk_req *req; /* the device's */
@@ -28,9 +30,13 @@ struct blk_op {
 	unsigned niov;
 	uint64_t done; /* result: bytes moved, from the start on without a gap */
 	int error;     /* result: 0 when done == len, else -errno */
-};
 
-struct blk_engine;
+	/* The engine's, from start() to blk_op_done(). */
+	struct blk_engine *engine;
+	struct uring_op ring_op;
+	struct blk_op *prev, *next;
+	bool cancelled;
+};
 
 struct blk_engine_class {
 	const char *name;
@@ -40,8 +46,15 @@ struct blk_engine_class {
 	 * device lock held. Called with the device's lock held.
 	 */
 	bool (*start)(struct blk_engine *engine, struct blk_op *op);
-	/* Cancels what has not begun. What runs ends by itself. Device's lock held. */
-	void (*quiesce)(struct blk_engine *engine);
+	/*
+	 * Nobody wants the results any more: what has not begun ends with -ECANCELED, what
+	 * runs ends by itself. Device's lock held.
+	 */
+	void (*cancel)(struct blk_engine *engine);
+	/* Operations are on this file from now on; none is in flight. 0 or -errno. Main. */
+	int (*set_file)(struct blk_engine *engine, int fd);
+	/* None is in flight. Main. */
+	void (*destroy)(struct blk_engine *engine);
 };
 
 struct blk_engine { /* embedded in the engine's object */

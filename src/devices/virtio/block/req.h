@@ -33,24 +33,24 @@ struct blk_req {
 	unsigned nops, pending;
 	struct blk_op op[BLK_REQ_OPS];
 	struct virtq_chain chain;
-	struct iovec iov[VIRTQ_IOV_MAX];  /* the chain's */
-	struct iovec data[VIRTQ_IOV_MAX]; /* for the engine to use up */
+	struct iovec *data; /* VIRTQ_IOV_MAX, for the engine to use up */
 };
 
 struct blk {
 	struct vdev vdev;
 	struct blk_metrics metrics;
 	struct vdev_limit limit;
-	struct blk_engine *engine;
-	bool read_only;		 /* constant */
-	enum blk_cache cache;	 /* constant */
-	int fd;			 /* (L) */
-	uint64_t bytes;		 /* (L) of the file when it was opened */
-	uint64_t sectors;	 /* (L) */
-	char serial[BLK_SERIAL]; /* (L) */
-	bool starved;		 /* (L) a run ended for want of a free request */
-	struct blk_req *free;	 /* (L) */
-	struct blk_req *reqs;	 /* owned, as many as the engine is deep */
+	struct blk_engine *engine; /* owned */
+	bool read_only;		   /* constant */
+	enum blk_cache cache;	   /* constant */
+	int fd;			   /* (L) */
+	uint64_t bytes;		   /* (L) of the file when it was opened */
+	uint64_t sectors;	   /* (L) */
+	char serial[BLK_SERIAL];   /* (L) */
+	bool starved;		   /* (L) a run ended for want of a free request */
+	struct blk_req *free;	   /* (L) */
+	struct blk_req *reqs;	   /* owned, as many as the engine is deep */
+	struct iovec *iov;	   /* owned; each request's chain and data */
 };
 
 /*

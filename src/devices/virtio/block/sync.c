@@ -59,7 +59,19 @@ static bool sync_start(struct blk_engine *engine, struct blk_op *op)
 	return true;
 }
 
-static void sync_quiesce(struct blk_engine *engine)
+static void sync_cancel(struct blk_engine *engine)
+{
+	(void)engine;
+}
+
+static int sync_set_file(struct blk_engine *engine, int fd)
+{
+	(void)engine;
+	(void)fd;
+	return 0;
+}
+
+static void sync_destroy(struct blk_engine *engine)
 {
 	(void)engine;
 }
@@ -68,7 +80,9 @@ static const struct blk_engine_class sync_class = {
 	.name = "Sync",
 	.depth = 1,
 	.start = sync_start,
-	.quiesce = sync_quiesce,
+	.cancel = sync_cancel,
+	.set_file = sync_set_file,
+	.destroy = sync_destroy,
 };
 
 struct blk_engine blk_sync_engine = { .class = &sync_class };

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signals that end the process, with the contract's exit statuses (4.8): one last
+ * line in the log, the user's terminal as it was, _exit().
+ *
+ *   SIGBUS 149  SIGSEGV 150  SIGXFSZ 151  SIGXCPU 154  SIGHUP 156  SIGILL 157
+ *
+ * SIGPIPE is counted and said once: a reader of the log or of the console that goes
+ * away is not the guest's fault. SIGTERM keeps its default action and ends at once.
+ * SIGSYS belongs to jail/filter.h.
+ */
+#pragma once
+
+#include "base/counter.h"
+#include "base/err.h"
+
+/* SIGPIPEs taken. */
+extern counter_t signals_sigpipe;
+
+/*
+ * Once, on the main thread, before the first other thread: the filters deny
+ * rt_sigaction afterwards. SIGHUP stays ignored when it was (nohup), and a fault
+ * that somebody handles already (a sanitizer) stays theirs.
+ */
+must_check int signals_init(struct err *e);

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The router without a socket: every resource, every rule of contract 1.2. */
+#include "api/route.h"
+
+#include "rig.h"
+
+static struct action action;
+static struct route_out out;
+static struct err e;
+
+static int ask_route(enum route_method method, const char *target, const char *body)
+{
+	static struct view_board views;
+	static bool ready;
+	struct route_req req = {
+		.method = method,
+		.target = target,
+		.body = body,
+		.len = strlen(body),
+		.views = &views,
+	};
+
+	if (!ready) {
+		view_board_init(&views);
+		CHECK_EQ(view_publish(&views, RIG_INSTANCE, RIG_MACHINE, RIG_CONFIG), 0);
+		ready = true;
+	}
+	view_put(out.view);
+	memset(&action, 0, sizeof(action));
+	out = (struct route_out){ .action = &action };
+	e = (struct err){ 0 };
+	return route(&req, &out, &e);
+}
+
+static void check_get(const char *target, const char *body)
+{
+	CHECK_EQ(ask_route(ROUTE_GET, target, ""), 0);
+	CHECK(!out.submit);
+	CHECK_TEXT(out.body, body);
+}
+
+static void check_action(enum route_method method, const char *target, const char *body,
+			 enum action_type type)
+{
+	int r = ask_route(method, target, body);
+
+	if (r < 0)
+		fprintf(stderr, "# %s: %s\n", target, e.msg);
+	CHECK_EQ(r, 0);
+	CHECK(out.submit && !out.body);
+	CHECK_EQ(action.type, type);
+}
+
+static void check_refused(enum route_method method, const char *target, const char *body,
+			  const char *message)
+{
+	CHECK(ask_route(method, target, body) < 0);
+	CHECK(!out.submit && !out.body);
+	CHECK_EQ(e.kind, ERR_INVALID);
+	CHECK_TEXT(e.msg, message);
+}
+
+TEST(gets_come_from_the_view)
+{
+	check_get("/", RIG_INSTANCE);
+	check_get("//", RIG_INSTANCE);
+	check_get("/machine-config", RIG_MACHINE);
+	check_get("/machine-config/", RIG_MACHINE);
+	check_get("/machine-config/more/of/it", RIG_MACHINE);
+	check_get("//machine-config", RIG_MACHINE);
+	check_get("/vm/config", RIG_CONFIG);
+	check_get("/vm/config/x", RIG_CONFIG);
+	check_get("http://localhost/version", "{\"firecracker_version\":\"1.17.0\"}");
+	view_put(out.view);
+}
+
+#define DRIVE "{\"drive_id\":\"rootfs\",\"is_root_device\":true,\"path_on_host\":\"/d\"}"
+
+TEST(puts_and_patches_become_actions)
+{
+	check_action(ROUTE_PUT, "/boot-source", "{\"kernel_image_path\":\"/k\"}",
+		     ACTION_PUT_BOOT_SOURCE);
+	CHECK_TEXT(action.boot_source.kernel_image_path, "/k");
+	check_action(ROUTE_PUT, "/machine-config", "{\"vcpu_count\":2,\"mem_size_mib\":64}",
+		     ACTION_PUT_MACHINE_CONFIG);
+	CHECK_EQ(action.machine.vcpu_count, 2);
+	CHECK(!out.deprecated);
+	check_action(ROUTE_PATCH, "/machine-config", "{\"smt\":true}", ACTION_PATCH_MACHINE_CONFIG);
+	check_action(ROUTE_PUT, "/drives/rootfs", DRIVE, ACTION_PUT_DRIVE);
+	CHECK_TEXT(action.drive.drive_id, "rootfs");
+	check_action(ROUTE_PUT, "/drives/rootfs/and/more", DRIVE, ACTION_PUT_DRIVE);
+	check_action(ROUTE_PUT, "/entropy", "{}", ACTION_PUT_ENTROPY);
+	check_action(ROUTE_PUT, "/cpu-config", "{\"kvm_capabilities\":[\"!56\"]}",
+		     ACTION_PUT_CPU_CONFIG);
+	CHECK_EQ(action.cpu.ncapabilities, 1);
+	check_action(ROUTE_PUT, "/serial", "{}", ACTION_PUT_SERIAL);
+	check_action(ROUTE_PUT, "/logger", "{\"level\":\"debug\"}", ACTION_PUT_LOGGER);
+	CHECK_EQ(action.logger.level, LOG_DEBUG);
+	check_action(ROUTE_PUT, "/actions", "{\"action_type\":\"InstanceStart\"}",
+		     ACTION_INSTANCE_START);
+	check_action(ROUTE_PUT, "/actions", "{\"action_type\":\"SendCtrlAltDel\"}",
+		     ACTION_SEND_CTRL_ALT_DEL);
+	check_action(ROUTE_PUT, "/actions", "{\"action_type\":\"FlushMetrics\"}",
+		     ACTION_FLUSH_METRICS);
+	check_action(ROUTE_PATCH, "/vm", "{\"state\":\"Paused\"}", ACTION_PAUSE);
+	CHECK_TEXT(out.timed, "pause vm");
+	check_action(ROUTE_PATCH, "/vm", "{\"state\":\"Resumed\"}", ACTION_RESUME);
+	CHECK_TEXT(out.timed, "resume vm");
+}
+
+TEST(deprecated_members_are_reported_even_on_errors)
+{
+	check_action(ROUTE_PUT, "/machine-config",
+		     "{\"vcpu_count\":1,\"mem_size_mib\":64,\"cpu_template\":\"None\"}",
+		     ACTION_PUT_MACHINE_CONFIG);
+	CHECK(out.deprecated);
+	check_action(ROUTE_PATCH, "/machine-config", "{\"cpu_template\":\"T2\"}",
+		     ACTION_PATCH_MACHINE_CONFIG);
+	CHECK(out.deprecated);
+	check_refused(ROUTE_PUT, "/machine-config",
+		      "{\"vcpu_count\":0,\"mem_size_mib\":64,\"cpu_template\":\"T2\"}",
+		      "Machine config error: The number of vCPUs must be greater than 0, less than "
+		      "32 and must be 1 or an even number if SMT is enabled.");
+	CHECK(out.deprecated);
+}
+
+TEST(bodies_are_where_the_contract_wants_them)
+{
+	check_refused(ROUTE_GET, "/", "{}", "GET request cannot have a body.");
+	check_refused(ROUTE_GET, "/nowhere", "{}", "GET request cannot have a body.");
+	check_refused(ROUTE_PUT, "/boot-source", "", "Empty PUT request.");
+	check_refused(ROUTE_PUT, "/nowhere", "", "Empty PUT request.");
+	check_refused(ROUTE_PUT, "/drives/rootfs", "", "Empty PUT request.");
+	check_refused(ROUTE_PATCH, "/vm", "", "Empty PATCH request.");
+	check_refused(ROUTE_PATCH, "/machine-config", "{}", "Empty PATCH request.");
+	check_refused(ROUTE_DELETE, "/drives/x", "{}", "Empty Delete request.");
+}
+
+TEST(unknown_paths_are_named)
+{
+#define INVALID "Invalid request method and/or path: "
+	check_refused(ROUTE_GET, "/vm", "", INVALID "GET vm.");
+	check_refused(ROUTE_GET, "/vm//config", "", INVALID "GET vm.");
+	check_refused(ROUTE_GET, "/boot-source", "", INVALID "GET boot-source.");
+	check_refused(ROUTE_PATCH, "/boot-source", "{}", INVALID "PATCH boot-source.");
+	check_refused(ROUTE_PUT, "/", "{}", INVALID "PUT .");
+	check_refused(ROUTE_DELETE, "/machine-config", "", INVALID "DELETE machine-config.");
+	check_refused(ROUTE_PUT, "/Boot-Source", "{}", INVALID "PUT Boot-Source.");
+	check_refused(ROUTE_PUT, "/boot-sourc", "{}", INVALID "PUT boot-sourc.");
+	check_refused(ROUTE_PUT, "/boot-sources", "{}", INVALID "PUT boot-sources.");
+	check_refused(ROUTE_GET, "/version?x=1", "", INVALID "GET version?x=1.");
+	check_refused(ROUTE_GET, "version", "", INVALID "GET version.");
+	check_refused(ROUTE_GET, "http://version", "", INVALID "GET http:.");
+	check_refused(ROUTE_PUT, "/hotplug/cpu", "{}", INVALID "PUT hotplug.");
+}
+
+TEST(nothing_is_decoded)
+{
+	check_refused(ROUTE_GET, "/%76ersion", "", INVALID "GET %76ersion.");
+	check_refused(ROUTE_GET, "/version/%41", "", INVALID "GET version.");
+	check_refused(ROUTE_PUT, "/drives/rootfs/%00", DRIVE, INVALID "PUT drives.");
+	check_refused(ROUTE_PUT, "/drives/root%66s", DRIVE,
+		      "API Resource IDs can only contain alphanumeric characters and "
+		      "underscores.");
+}
+
+TEST(ids_are_checked)
+{
+	char path[128] = "/drives/", body[256];
+
+	check_refused(ROUTE_PUT, "/drives", DRIVE, "The ID cannot be empty.");
+	check_refused(ROUTE_PUT, "/drives/", DRIVE, "The ID cannot be empty.");
+	check_refused(ROUTE_PUT, "/drives//rootfs", DRIVE, "The ID cannot be empty.");
+	check_refused(ROUTE_PUT, "/drives/root-fs", DRIVE,
+		      "API Resource IDs can only contain alphanumeric characters and "
+		      "underscores.");
+	check_refused(ROUTE_PUT, "/drives/rootfs2", DRIVE,
+		      "The id from the path does not match the id from the body!");
+	check_refused(ROUTE_PUT, "/drives/rootf", DRIVE,
+		      "The id from the path does not match the id from the body!");
+
+	memset(path + strlen(path), 'a', CONF_ID_MAX); /* the longest id, and one more */
+	snprintf(body, sizeof(body),
+		 "{\"drive_id\":\"%s\",\"is_root_device\":false,\"path_on_host\":\"/d\"}",
+		 path + strlen("/drives/"));
+	check_action(ROUTE_PUT, path, body, ACTION_PUT_DRIVE);
+	path[strlen(path)] = 'a';
+	check_refused(ROUTE_PUT, path, DRIVE, "API Resource IDs can have at most 64 characters.");
+}
+
+TEST(what_this_version_lacks_says_so)
+{
+	static const struct {
+		enum route_method method;
+		const char *target, *body, *what;
+	} rows[] = {
+		{ ROUTE_PUT, "/network-interfaces/eth0", "{}", "The network device" },
+		{ ROUTE_PATCH, "/network-interfaces/eth0", "{}", "The network device" },
+		{ ROUTE_DELETE, "/network-interfaces/eth0", "", "The network device" },
+		{ ROUTE_PUT, "/vsock", "{}", "The vsock device" },
+		{ ROUTE_GET, "/balloon/statistics", "", "The balloon device" },
+		{ ROUTE_PUT, "/balloon", "{}", "The balloon device" },
+		{ ROUTE_PATCH, "/balloon", "{}", "The balloon device" },
+		{ ROUTE_PATCH, "/balloon/hinting/start", "", "The balloon device" },
+		{ ROUTE_GET, "/mmds", "", "The metadata service" },
+		{ ROUTE_PUT, "/mmds/config", "{}", "The metadata service" },
+		{ ROUTE_PATCH, "/mmds", "{}", "The metadata service" },
+		{ ROUTE_PUT, "/metrics", "{}", "The metrics file" },
+		{ ROUTE_PUT, "/pmem/x", "{}", "The persistent memory device" },
+		{ ROUTE_PATCH, "/pmem/x", "{}", "The persistent memory device" },
+		{ ROUTE_DELETE, "/pmem/x", "", "The persistent memory device" },
+		{ ROUTE_PUT, "/snapshot/create", "{}", "Taking a snapshot" },
+		{ ROUTE_PUT, "/snapshot/load", "{}", "Loading a snapshot" },
+		{ ROUTE_PUT, "/hotplug/memory", "{}", "Memory hotplug" },
+		{ ROUTE_GET, "/hotplug/memory", "", "Memory hotplug" },
+		{ ROUTE_PATCH, "/drives/x", "{}", "Changing a drive of a running machine" },
+		{ ROUTE_DELETE, "/drives/x", "", "Unplugging a drive" },
+	};
+	char message[200];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		snprintf(message, sizeof(message),
+			 "The requested operation is not supported: %s is not part of this version "
+			 "of wisp.",
+			 rows[i].what);
+		check_refused(rows[i].method, rows[i].target, rows[i].body, message);
+	}
+	check_refused(ROUTE_PATCH, "/balloon", "", "Empty PATCH request.");
+	check_refused(ROUTE_PUT, "/vsock", "", "Empty PUT request.");
+	check_refused(ROUTE_PUT, "/snapshot", "{}", "Missing snapshot operation type.");
+	check_refused(ROUTE_PUT, "/snapshot/x", "{}", INVALID "PUT /snapshot/x.");
+	check_refused(ROUTE_GET, "/snapshot/create", "", INVALID "GET snapshot.");
+}
+
+TEST(decoding_errors_are_marked_and_others_get_their_prefix)
+{
+	static const char *const puts[] = { "/boot-source", "/machine-config", "/drives/x",
+					    "/entropy",	    "/serial",	       "/logger",
+					    "/actions" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(puts); i++) {
+		CHECK_EQ(ask_route(ROUTE_PUT, puts[i], "{"), -EBADMSG);
+		CHECK_EQ(ask_route(ROUTE_PUT, puts[i], "{\"nosuch\":1}"), -EBADMSG);
+		CHECK(strstr(e.msg, "unknown field `nosuch`"));
+	}
+	CHECK_EQ(ask_route(ROUTE_PATCH, "/vm", "{\"state\":\"Asleep\"}"), -EBADMSG);
+	CHECK_EQ(ask_route(ROUTE_PATCH, "/machine-config", "[]"), -EBADMSG);
+	check_refused(ROUTE_PUT, "/drives/x", "{\"drive_id\":\"x\",\"is_root_device\":false}",
+		      "Drive config error: Unable to create the virtio block device: Invalid block "
+		      "config.");
+}
+
+TEST(methods_have_one_spelling)
+{
+	enum route_method method = ROUTE_DELETE;
+
+	CHECK_EQ(route_method_parse("PATCH", &method), 0);
+	CHECK_EQ(method, ROUTE_PATCH);
+	CHECK_EQ(route_method_parse("patch", &method), -EINVAL);
+	CHECK_EQ(route_method_parse("POST", &method), -EINVAL);
+	CHECK_EQ(method, ROUTE_PATCH);
+}

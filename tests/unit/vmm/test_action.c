@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which action is legal when, without a machine; what those do that only configure. */
+#include "vmm/action.h"
+
+#include <fcntl.h>
+
+#include "base/log.h"
+#include "conf/expect.h"
+#include "descriptors.h"
+#include "vmm/state.h"
+
+#define AFTER  "The requested operation is not supported after starting the microVM."
+#define BEFORE "The requested operation is not supported before starting the microVM."
+
+/* The contract's table, section 1.3. */
+static const struct {
+	enum action_type type;
+	const char *before, *after; /* NULL: legal */
+} rules[] = {
+	{ ACTION_PUT_BOOT_SOURCE, NULL, AFTER },
+	{ ACTION_PUT_MACHINE_CONFIG, NULL, AFTER },
+	{ ACTION_PATCH_MACHINE_CONFIG, NULL, AFTER },
+	{ ACTION_PUT_CPU_CONFIG, NULL, AFTER },
+	{ ACTION_PUT_DRIVE, NULL, "PCI is not enabled" },
+	{ ACTION_PUT_ENTROPY, NULL, AFTER },
+	{ ACTION_PUT_SERIAL, NULL, AFTER },
+	{ ACTION_PUT_LOGGER, NULL, AFTER },
+	{ ACTION_INSTANCE_START, NULL, AFTER },
+	{ ACTION_SEND_CTRL_ALT_DEL, BEFORE, NULL },
+	{ ACTION_FLUSH_METRICS, BEFORE, NULL },
+	{ ACTION_PAUSE, BEFORE, NULL },
+	{ ACTION_RESUME, BEFORE, NULL },
+};
+
+static struct loop loop;
+static struct vmm *vmm;
+static struct action a;
+
+static void begin(void)
+{
+	const struct vmm_cfg cfg = { .id = "test", .stdin_fd = -1, .stdout_fd = -1 };
+	struct err e;
+
+	log_init("test");
+	CHECK_EQ(loop_init(&loop), 0);
+	CHECK_EQ(vmm_create(&cfg, &loop, &vmm, &e), 0);
+	a = (struct action){ 0 };
+}
+
+static void end(void)
+{
+	vmm->state = VMM_NOT_STARTED;
+	vmm_destroy(vmm);
+	loop_fini(&loop);
+}
+
+static int run(enum action_type type)
+{
+	a.type = type;
+	return action_run(vmm, &a);
+}
+
+TEST(refused_at_the_wrong_time)
+{
+	static const enum vmm_state started[] = { VMM_STARTING, VMM_RUNNING, VMM_PAUSING,
+						  VMM_PAUSED };
+
+	begin();
+	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
+		for (unsigned k = 0; rules[i].after && k < ARRAY_SIZE(started); k++) {
+			vmm->state = started[k];
+			CHECK_EQ(run(rules[i].type), -EBUSY);
+			CHECK_EQ(a.err.kind, ERR_STATE);
+			expect_msg("after", a.err.msg, rules[i].after);
+			CHECK_EQ(vmm->state, started[k]);
+		}
+		vmm->state = VMM_NOT_STARTED;
+		if (rules[i].before) {
+			CHECK_EQ(run(rules[i].type), -EBUSY);
+			CHECK_EQ(a.err.kind, ERR_STATE);
+			expect_msg("before", a.err.msg, rules[i].before);
+		}
+		vmm->state = VMM_ENDING;
+		CHECK_EQ(run(rules[i].type), -ESHUTDOWN);
+		expect_msg("ending", a.err.msg, "The microVM is ending.");
+	}
+	end();
+}
+
+TEST(every_action_has_a_rule)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
+		CHECK_EQ(rules[i].type, i);
+}
+
+TEST(boot_source)
+{
+	begin();
+	snprintf(a.boot_source.kernel_image_path, CONF_PATH_MAX, "/dev/null");
+	CHECK_EQ(run(ACTION_PUT_BOOT_SOURCE), ACTION_DONE);
+	CHECK(vmm->config.has_boot_source);
+	CHECK(vmm->files.kernel >= 0);
+	/* The last one wins, and one that fails changes nothing. */
+	snprintf(a.boot_source.kernel_image_path, CONF_PATH_MAX, "/nonexistent");
+	CHECK_EQ(run(ACTION_PUT_BOOT_SOURCE), -ENOENT);
+	expect_msg("path", a.err.msg, "Boot source error: The kernel file cannot be opened: *");
+	expect_msg("kept", vmm->config.boot_source.kernel_image_path, "/dev/null");
+	snprintf(a.boot_source.kernel_image_path, CONF_PATH_MAX, "/dev/zero");
+	CHECK_EQ(run(ACTION_PUT_BOOT_SOURCE), ACTION_DONE);
+	expect_msg("new", vmm->config.boot_source.kernel_image_path, "/dev/zero");
+	end();
+}
+
+TEST(machine_config)
+{
+	begin();
+	a.machine = conf_machine_default;
+	a.machine.vcpu_count = 3;
+	CHECK_EQ(run(ACTION_PUT_MACHINE_CONFIG), ACTION_DONE);
+	CHECK_EQ(vmm->config.machine.vcpu_count, 3);
+	end();
+}
+
+TEST(drives)
+{
+	begin();
+	snprintf(a.drive.drive_id, sizeof(a.drive.drive_id), "d");
+	snprintf(a.drive.path_on_host, sizeof(a.drive.path_on_host), "/nonexistent");
+	CHECK_EQ(run(ACTION_PUT_DRIVE), -ENOENT);
+	expect_msg("drive", a.err.msg,
+		   "Drive config error: Unable to create the virtio block device: *");
+	CHECK_EQ(vmm->config.ndrives, 0);
+	CHECK_EQ(files_drive(&vmm->files, "d"), -1);
+	end();
+}
+
+TEST(a_start_without_a_kernel)
+{
+	begin();
+	CHECK_EQ(run(ACTION_INSTANCE_START), -ENOENT);
+	expect_msg("start", a.err.msg,
+		   "Start microvm error: Cannot start microvm without kernel configuration.");
+	CHECK_EQ(vmm->state, VMM_NOT_STARTED);
+	end();
+}
+
+TEST(pause_and_resume_change_nothing_twice)
+{
+	begin();
+	vmm->state = VMM_PAUSED;
+	CHECK_EQ(run(ACTION_PAUSE), ACTION_DONE);
+	CHECK_EQ(vmm->state, VMM_PAUSED);
+	vmm->state = VMM_RUNNING;
+	CHECK_EQ(run(ACTION_RESUME), ACTION_DONE);
+	CHECK_EQ(vmm->state, VMM_RUNNING);
+	end();
+}
+
+/* --- submitted ones: in order, each answered once ----------------------------------- */
+
+enum { SUBMITTED = 50 };
+static struct action many[SUBMITTED];
+static unsigned answered;
+
+static void on_done(struct action *action)
+{
+	CHECK(action == &many[answered]);
+	answered++;
+}
+
+TEST(submitted_actions_are_answered_in_order)
+{
+	begin();
+	for (unsigned i = 0; i < SUBMITTED; i++) {
+		many[i].type = i % 2 ? ACTION_PAUSE : ACTION_PUT_MACHINE_CONFIG;
+		many[i].machine = conf_machine_default;
+		many[i].machine.vcpu_count = 1 + i % 32;
+		many[i].done = on_done;
+		vmm_submit(vmm, &many[i]);
+	}
+	CHECK_EQ(answered, 0);
+	for (unsigned i = 0; i < 10 && answered < SUBMITTED; i++)
+		CHECK(loop_turn(&loop, 100) >= 0);
+	CHECK_EQ(answered, SUBMITTED);
+	for (unsigned i = 0; i < SUBMITTED; i++)
+		CHECK_EQ(many[i].err.code, i % 2 ? -EBUSY : 0);
+	CHECK_EQ(vmm->config.machine.vcpu_count, 1 + (SUBMITTED - 2) % 32);
+	end();
+}
+
+TEST(a_view_follows_each_action)
+{
+	struct view *v;
+
+	begin();
+	v = view_get(vmm_views(vmm));
+	CHECK(strstr(v->instance, "\"state\":\"Not started\""));
+	CHECK(strstr(v->machine_config, "\"vcpu_count\":1"));
+	view_put(v);
+	many[0] = (struct action){ .type = ACTION_PUT_MACHINE_CONFIG, .done = on_done };
+	many[0].machine = conf_machine_default;
+	many[0].machine.vcpu_count = 7;
+	vmm_submit(vmm, &many[0]);
+	CHECK(loop_turn(&loop, 1000) >= 0);
+	CHECK_EQ(answered, 1);
+	v = view_get(vmm_views(vmm));
+	CHECK(strstr(v->machine_config, "\"vcpu_count\":7"));
+	CHECK(strstr(v->vm_config, "\"vcpu_count\":7"));
+	view_put(v);
+	end();
+}
+
+TEST(every_fault_of_creation)
+{
+	const struct vmm_cfg cfg = { .id = "test", .stdin_fd = -1, .stdout_fd = -1 };
+	unsigned before;
+	long n = 0;
+
+	if (!faults_work())
+		SKIP("this build has no fault points");
+	log_init("test");
+	CHECK_EQ(loop_init(&loop), 0);
+	before = open_descriptors();
+	for (;; n++) {
+		struct err e = { 0 };
+		int r;
+
+		fault_arm(n);
+		r = vmm_create(&cfg, &loop, &vmm, &e);
+		if (!fault_fired()) {
+			CHECK_EQ(r, 0);
+			break;
+		}
+		CHECK(r < 0 && e.code == r && e.msg[0]);
+		CHECK_EQ(open_descriptors(), before);
+	}
+	fault_arm(-1);
+	CHECK(n >= 3);
+	end();
+	loop_fini(&loop);
+}
