@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PUT /drives/{id}: a block device. */
+/* PUT and PATCH /drives/{id}: a block device. */
 #include "api/resources.h"
 
 #include <string.h>
@@ -15,4 +15,17 @@ int r_drive_put(const struct route_call *call, struct route_out *out, struct err
 		return err_set(e, ERR_INVALID, -EINVAL,
 			       "The id from the path does not match the id from the body!");
 	return r_submit(out, ACTION_PUT_DRIVE);
+}
+
+int r_drive_patch(const struct route_call *call, struct route_out *out, struct err *e)
+{
+	struct conf_drive_patch *patch = &out->action->drive_patch;
+	int r = conf_drive_patch_parse(call->req->body, call->req->len, patch, e);
+
+	if (r < 0)
+		return r_parsed(r, "Drive config error", e);
+	if (strcmp(patch->drive_id, call->id) != 0)
+		return err_set(e, ERR_INVALID, -EINVAL,
+			       "The id from the path does not match the id from the body!");
+	return r_submit(out, ACTION_PATCH_DRIVE);
 }

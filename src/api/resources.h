@@ -12,6 +12,7 @@ must_check int r_boot_source_put(const struct route_call *call, struct route_out
 				 struct err *e);
 must_check int r_cpu_put(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_drive_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_drive_patch(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_entropy_put(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_instance_get(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_logger_put(const struct route_call *call, struct route_out *out, struct err *e);

@@ -29,6 +29,7 @@ static const struct route {
 	{ ROUTE_PUT, "logger", ANY, r_logger_put },
 	{ ROUTE_PUT, "machine-config", ANY, r_machine_put },
 	{ ROUTE_PUT, "serial", ANY, r_serial_put },
+	{ ROUTE_PATCH, "drives", IS_ID, r_drive_patch },
 	{ ROUTE_PATCH, "machine-config", ANY, r_machine_patch },
 	{ ROUTE_PATCH, "vm", ANY, r_vm_patch },
 };

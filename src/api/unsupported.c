@@ -14,7 +14,6 @@ static const struct {
 	const char *what;
 } missing[] = {
 	{ GET | PUT | PATCH, "balloon", NULL, "The balloon device" },
-	{ PATCH, "drives", NULL, "Changing a drive of a running machine" },
 	{ DELETE, "drives", NULL, "Unplugging a drive" },
 	{ GET | PUT | PATCH, "hotplug", "memory", "Memory hotplug" },
 	{ PUT, "metrics", NULL, "The metrics file" },

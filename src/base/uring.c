@@ -17,6 +17,7 @@ struct uring {
 	struct loop_timer retry; /* when the kernel could not take what there is */
 	unsigned depth;
 	unsigned inflight;
+	unsigned cancels; /* that may not have been submitted yet */
 };
 
 /* --- making ----------------------------------------------------------------- */
@@ -73,6 +74,10 @@ static int refused(int r, struct err *e)
 	case ENOSYS:
 		return err_set(e, ERR_INTERNAL, r,
 			       "io_uring: this kernel is built without it; use io_engine `Sync'");
+	case EINVAL:
+		return err_set(e, ERR_INTERNAL, r,
+			       "io_uring: %s; it needs Linux 6.0 or newer, or use io_engine `Sync'",
+			       strerror(-r));
 	case EPERM:
 	case EACCES:
 		return err_set(
@@ -163,16 +168,20 @@ unsigned uring_inflight(const struct uring *ring)
 static void submit(struct loop_task *task)
 {
 	struct uring *u = container_of(task, struct uring, submit);
-	int r = io_uring_submit(&u->ring);
+	int r = FAULT(-EAGAIN);
 
+	if (r == 0)
+		r = io_uring_submit(&u->ring);
 	/* Nothing is lost: what was not taken is still in the queue. */
 	if (r < 0 || io_uring_sq_ready(&u->ring) > 0)
 		loop_timer_set(u->loop, &u->retry, clock_monotonic() + RETRY_USEC);
+	else
+		u->cancels = 0;
 }
 
 /*
- * Not NULL: the queue holds twice the depth, for each operation has at most one
- * cancel, and what was not submitted yet is in flight by our count.
+ * Not NULL: the queue holds twice the depth. An operation that was not submitted yet is
+ * in flight by our count, and cancels are counted apart.
  */
 static struct io_uring_sqe *next_sqe(struct uring *u)
 {
@@ -239,8 +248,13 @@ void uring_fallocate(struct uring *ring, struct uring_op *op, unsigned slot, int
 
 void uring_cancel(struct uring *ring, struct uring_op *op)
 {
-	struct io_uring_sqe *sqe = next_sqe(ring);
+	struct io_uring_sqe *sqe;
 
+	/* Only after many submits in a row that failed; the operation ends by itself. */
+	if (ring->cancels == ring->depth)
+		return;
+	ring->cancels++;
+	sqe = next_sqe(ring);
 	io_uring_prep_cancel(sqe, op, 0);
 	finish(sqe, NULL); /* the cancel's own completion tells nobody anything */
 }

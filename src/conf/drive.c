@@ -22,7 +22,7 @@ static const char *const io_engines[] = {
 	[CONF_IO_ENGINE_ASYNC] = "Async",
 };
 
-enum { ROW_READ_ONLY = 4, ROW_PATH, ROW_RATE_LIMITER, ROW_IO_ENGINE, ROW_SOCKET };
+enum { ROW_READ_ONLY = 4, ROW_PATH, ROW_RATE_LIMITER, ROW_IO_ENGINE, ROW_SOCKET, ROW_DISCARD };
 
 static const struct json_field fields[] = {
 	JSON_ROW("drive_id", JSON_STRING, conf_drive, drive_id, .required = true,
@@ -40,6 +40,7 @@ static const struct json_field fields[] = {
 	[ROW_IO_ENGINE] = JSON_ROW("io_engine", JSON_ENUM, conf_drive, io_engine, .nullable = true,
 				   JSON_NAMES(io_engines)),
 	[ROW_SOCKET] = JSON_ROW("socket", JSON_STRING, conf_drive, socket, .nullable = true),
+	[ROW_DISCARD] = JSON_ROW("discard", JSON_BOOL, conf_drive, discard, .ours = true),
 };
 
 static const struct json_table table = {
@@ -112,7 +113,8 @@ static bool is_given(uint64_t given, unsigned row)
 static int check_kind(uint64_t given, const struct conf_drive *d, struct err *e)
 {
 	bool of_file = is_given(given, ROW_READ_ONLY) || is_given(given, ROW_PATH) ||
-		       is_given(given, ROW_RATE_LIMITER) || is_given(given, ROW_IO_ENGINE);
+		       is_given(given, ROW_RATE_LIMITER) || is_given(given, ROW_IO_ENGINE) ||
+		       is_given(given, ROW_DISCARD);
 	bool vhost = is_given(given, ROW_SOCKET) && !of_file;
 	bool virtio = is_given(given, ROW_PATH) && !is_given(given, ROW_SOCKET);
 
@@ -173,8 +175,8 @@ int conf_drive_patch_apply(const struct conf_drive_patch *patch, struct conf_dri
 	if (!patch->has_path_on_host && !patch->has_rate_limiter)
 		return err_set(
 			e, ERR_INVALID, -EINVAL,
-			"Unable to patch the block device: Running method expected different "
-			"backend. Please verify the request arguments.");
+			"Unable to patch the block device: Device manager error: Running method "
+			"expected different backend. Please verify the request arguments.");
 	if (patch->has_path_on_host)
 		memcpy(inout->path_on_host, patch->path_on_host, sizeof(inout->path_on_host));
 	if (patch->has_rate_limiter) {

@@ -33,6 +33,7 @@ struct conf_drive {
 	struct conf_rate_limiter rate_limiter; /* normalised */
 	enum conf_io_engine io_engine;
 	char socket[108]; /* of vhost-user; "": none. As long as sun_path */
+	bool discard;	  /* offer DISCARD and WRITE_ZEROES; our addition to the contract */
 };
 
 struct conf_drive_patch {

@@ -111,10 +111,13 @@ static int unknown_field(struct json_value v, const struct json_table *table, st
 	const char *key = v.node->string;
 	char what[512];
 	struct text t = TEXT_ON(what);
+	unsigned n = table->n;
 
+	while (n > 0 && table->fields[n - 1].ours)
+		n--;
 	text_fmt(&t, "unknown field `%.*s`, expected ", (int)json_cut(key, QUOTE_MAX), key);
-	for (unsigned i = 0; i < table->n; i++)
-		list_name(&t, i, table->n, table->fields[i].key);
+	for (unsigned i = 0; i < n; i++)
+		list_name(&t, i, n, table->fields[i].key);
 	return fail_at(v, json_span_of(v)->colon, e, what);
 }
 

@@ -94,6 +94,11 @@ struct json_field {
 	bool any_case; /* JSON_ENUM: upper and lower case are the same */
 	unsigned hide; /* JSON_ENUM: 1 + the value that replies leave out; 0: none */
 	const struct json_table *table; /* JSON_OBJECT */
+	/*
+	 * A JSON_BOOL beyond the contract: printed when it is true, and never listed when
+	 * an unknown key is refused. Such rows come last.
+	 */
+	bool ours;
 };
 
 struct json_table {

@@ -138,6 +138,7 @@ static const struct rule {
 	[ACTION_PATCH_MACHINE_CONFIG] = { true, false, "Machine config error", patch_machine },
 	[ACTION_PUT_CPU_CONFIG] = { true, false, "Configure CPU error", put_cpu },
 	[ACTION_PUT_DRIVE] = { true, false, "Drive config error", put_drive },
+	[ACTION_PATCH_DRIVE] = { false, true, "Drive config error", vmm_begin_drive_patch },
 	[ACTION_PUT_ENTROPY] = { true, false, "Entropy config error", put_entropy },
 	[ACTION_PUT_SERIAL] = { true, false, "Serial config error", put_serial },
 	[ACTION_PUT_LOGGER] = { true, false, "Logger error", put_logger },

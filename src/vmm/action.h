@@ -27,6 +27,7 @@ enum action_type {
 	ACTION_PATCH_MACHINE_CONFIG, /* machine_patch		yes	no */
 	ACTION_PUT_CPU_CONFIG,	     /* cpu			yes	no */
 	ACTION_PUT_DRIVE,	     /* drive			yes	no */
+	ACTION_PATCH_DRIVE,	     /* drive_patch		no	yes */
 	ACTION_PUT_ENTROPY,	     /* entropy			yes	no */
 	ACTION_PUT_SERIAL,	     /* serial			yes	no */
 	ACTION_PUT_LOGGER,	     /* logger			yes	no */
@@ -49,6 +50,7 @@ struct action {
 		struct conf_machine_patch machine_patch;
 		struct conf_cpu cpu;
 		struct conf_drive drive;
+		struct conf_drive_patch drive_patch;
 		struct conf_entropy entropy;
 		struct conf_serial serial;
 		struct conf_logger logger;

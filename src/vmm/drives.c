@@ -39,12 +39,16 @@ int drives_create(struct drives *drives, const struct conf_drive *conf, int fd,
 		.fd = own,
 		.read_only = conf->is_read_only,
 		.cache = conf->cache_type == CONF_CACHE_WRITEBACK ? BLK_WRITEBACK : BLK_UNSAFE,
+		.discard = conf->discard,
 	};
 	int r;
 
 	if (own < 0)
 		return err_set(e, ERR_INTERNAL, -errno, "drive `%s': %s", conf->drive_id,
 			       strerror(errno));
+	r = blk_geometry(own, &blk.geometry, e);
+	if (r < 0)
+		return err_wrap(e, "drive `%s'", conf->drive_id);
 	if (conf->io_engine == CONF_IO_ENGINE_ASYNC) {
 		r = blk_async_create(drives->ring, drives->nasync, &blk.engine, e);
 		if (r < 0)

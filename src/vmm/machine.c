@@ -412,6 +412,11 @@ struct boot_timer *machine_boot_timer(struct machine *machine)
 	return machine->platform.has_boot_timer ? &machine->platform.boot_timer : NULL;
 }
 
+struct vdev *machine_drive(struct machine *machine, const char *id)
+{
+	return drives_find(&machine->drives, id);
+}
+
 void machine_pause_devices(struct machine *machine)
 {
 	serial_quiesce(machine->platform.serial);

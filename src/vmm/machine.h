@@ -59,6 +59,9 @@ must_check enum end_reason machine_end_reason(const struct machine *machine);
 /* NULL: the machine has none. */
 must_check struct boot_timer *machine_boot_timer(struct machine *machine);
 
+/* A drive's device; NULL: no drive has this id. */
+must_check struct vdev *machine_drive(struct machine *machine, const char *id);
+
 /*
  * Devices stop and go on, for a pause; vCPUs are parked meanwhile. After the pause
  * machine_devices_idle() says whether work in flight has ended.

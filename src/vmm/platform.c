@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "conf/serial.h"
 #include "devices/serial.h"
@@ -38,21 +39,35 @@ static int add_to_bus(struct bus *bus, uint64_t base, uint64_t size, struct bus_
 	return 0;
 }
 
-static int dup_fd(int fd)
+/* A descriptor of our own for what `fd' leads to; -1 stays -1. */
+static int dup_console(int fd, int *ret_fd, struct err *e)
 {
-	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int r = fd < 0 ? 0 : FAULT(-EMFILE);
+
+	if (r == 0 && fd >= 0) {
+		*ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		r = *ret_fd < 0 ? -errno : 0;
+	}
+	return r < 0 ? err_set(e, ERR_INTERNAL, r, "console: %s", strerror(-r)) : 0;
 }
 
 static int build_serial(struct platform *p, const struct platform_where *where,
 			const struct machine_cfg *cfg, struct err *e)
 {
-	autoclose int out = dup_fd(cfg->console_out);
-	autoclose int in = dup_fd(cfg->console_in);
-	struct serial_cfg serial = { .out_fd = out, .in_fd = in };
-	int r = add_irq(where->vm, LAYOUT_GSI_COM1, &p->serial_irq, e);
+	autoclose int out = -1;
+	autoclose int in = -1;
+	struct serial_cfg serial;
+	int r = dup_console(cfg->console_out, &out, e);
 
 	if (r < 0)
 		return r;
+	r = dup_console(cfg->console_in, &in, e);
+	if (r < 0)
+		return r;
+	r = add_irq(where->vm, LAYOUT_GSI_COM1, &p->serial_irq, e);
+	if (r < 0)
+		return r;
+	serial = (struct serial_cfg){ .out_fd = out, .in_fd = in };
 	if (cfg->serial && cfg->serial->has_rate_limiter)
 		serial.rate = limit_of(&cfg->serial->rate_limiter);
 	r = serial_create(&serial, cfg->loop, (struct irq){ .fd = p->serial_irq }, &p->serial, e);

@@ -19,6 +19,13 @@ enum vmm_state {
 	VMM_ENDING,
 };
 
+/* A drive whose file is replaced as soon as its requests have ended. */
+struct drive_patch {
+	struct vdev *dev; /* the machine's; NULL: there is none */
+	int fd;		  /* owned: the new file */
+	usec_t since;
+};
+
 struct vmm {
 	struct vmm_cfg cfg;
 	struct loop *loop;
@@ -35,6 +42,7 @@ struct vmm {
 	struct view_board views;
 
 	struct machine *machine;			   /* owned */
+	struct drive_patch patch;			   /* of `current' */
 	bool confined;					   /* main's filter is on */
 	struct loop_src vcpu_src, end_src, boot_timer_src; /* the machine's descriptors */
 	struct loop_timer settle;			   /* looks again at what has no event */
@@ -53,5 +61,6 @@ int action_fail(struct action *a);
 
 /* ACTION_PENDING when begun, ACTION_DONE when there is nothing to do, -errno. */
 must_check int vmm_begin_start(struct vmm *vmm, struct err *e);
+must_check int vmm_begin_drive_patch(struct vmm *vmm, const struct action *a, struct err *e);
 must_check int vmm_begin_pause(struct vmm *vmm);
 must_check int vmm_resume(struct vmm *vmm);

@@ -2,6 +2,7 @@
 #include "vmm/vm.h"
 
 #include <linux/kvm.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -110,8 +111,10 @@ int vm_add_memory(struct vm *vm, gpa_t base, uint64_t size, void *hva, struct er
 int vm_add_irqfd(const struct vm *vm, int fd, unsigned gsi, struct err *e)
 {
 	struct kvm_irqfd irqfd = { .fd = (uint32_t)fd, .gsi = gsi };
+	char name[32];
 
-	return vm_ioctl(vm->fd, KVM_IRQFD, &irqfd, "KVM_IRQFD", e);
+	snprintf(name, sizeof(name), "KVM_IRQFD of GSI %u", gsi);
+	return vm_ioctl(vm->fd, KVM_IRQFD, &irqfd, name, e);
 }
 
 int vm_add_ioeventfd(const struct vm *vm, int fd, gpa_t addr, uint32_t value, struct err *e)
@@ -123,6 +126,8 @@ int vm_add_ioeventfd(const struct vm *vm, int fd, gpa_t addr, uint32_t value, st
 		.fd = fd,
 		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
 	};
+	char name[48];
 
-	return vm_ioctl(vm->fd, KVM_IOEVENTFD, &io, "KVM_IOEVENTFD", e);
+	snprintf(name, sizeof(name), "KVM_IOEVENTFD at %#llx", (unsigned long long)addr);
+	return vm_ioctl(vm->fd, KVM_IOEVENTFD, &io, name, e);
 }

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/term.h"
+#include "vmm/drive_patch.h"
 #include "vmm/state.h"
 
 enum { SETTLE_POLL_MS = 1, SETTLE_WARN_S = 5, END_LIMIT_S = 5, FLUSH_LIMIT_MS = 1000 };
@@ -220,13 +221,30 @@ static void on_vcpus(struct loop_src *src, uint32_t events)
 	}
 }
 
+/* The drive that the pending action is about may have become idle. */
+static void finish_drive_patch(struct vmm *vmm)
+{
+	int r = drive_patch_go_on(vmm, vmm->current, &vmm->current->err);
+
+	if (r == ACTION_PENDING) {
+		settle_again(vmm, SETTLE_POLL_MS * USEC_PER_MSEC);
+	} else if (r < 0) {
+		fail_current(vmm);
+		take_next(vmm);
+	} else {
+		succeed(vmm);
+	}
+}
+
 /* Time has passed in a state that waits for vCPUs or devices. */
 static void on_settle(struct loop_timer *timer)
 {
 	struct vmm *vmm = container_of(timer, struct vmm, settle);
 	struct err e = { 0 };
 
-	if (vmm->state == VMM_ENDING) {
+	if (vmm->patch.dev) {
+		finish_drive_patch(vmm);
+	} else if (vmm->state == VMM_ENDING) {
 		finish_end(vmm);
 	} else if (vmm->state == VMM_PAUSING) {
 		if (vmm->settle_since + SETTLE_WARN_S * USEC_PER_SEC < clock_monotonic()) {
@@ -254,6 +272,7 @@ static void on_end(struct loop_src *src, uint32_t events)
 	vmm->end = machine_end_reason(vmm->machine);
 	log_info("Vmm is stopping.");
 	vmm->state = VMM_ENDING;
+	drive_patch_drop(vmm);
 	machine_quit(vmm->machine);
 	vmm->settle_since = clock_monotonic();
 	settle_again(vmm, END_LIMIT_S * USEC_PER_SEC);
@@ -345,6 +364,15 @@ int vmm_begin_start(struct vmm *vmm, struct err *e)
 	}
 	vmm->state = VMM_STARTING;
 	return ACTION_PENDING;
+}
+
+int vmm_begin_drive_patch(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	int r = drive_patch_begin(vmm, a, e);
+
+	if (r == ACTION_PENDING)
+		settle_again(vmm, SETTLE_POLL_MS * USEC_PER_MSEC);
+	return r;
 }
 
 int vmm_begin_pause(struct vmm *vmm)

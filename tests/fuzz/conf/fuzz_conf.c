@@ -8,6 +8,7 @@
 
 #include "conf/action.h"
 #include "conf/config.h"
+#include "conf/cpu.h"
 #include "conf/serial.h"
 #include "conf/vm.h"
 
@@ -15,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct conf_boot_source boot_source;
 static struct conf_config config;
+static struct conf_cpu cpu;
 static struct conf_drive drive;
 static struct conf_drive_patch drive_patch;
 static struct conf_entropy entropy;
@@ -134,9 +136,23 @@ static int do_drives(const char *body, size_t len, struct text *t, struct err *e
 	return r;
 }
 
+/* A value has no bit outside its mask, whatever was given twice. */
+static int do_cpu(const char *body, size_t len, struct text *t, struct err *e)
+{
+	int r = conf_cpu_parse(body, len, &cpu, e);
+
+	(void)t;
+	for (unsigned i = 0; r == 0 && i < cpu.nleaves; i++)
+		for (unsigned reg = 0; reg < ARRAY_SIZE(cpu.leaf[i].reg); reg++)
+			assert((cpu.leaf[i].reg[reg].value & ~cpu.leaf[i].reg[reg].mask) == 0);
+	for (unsigned i = 0; r == 0 && i < cpu.nmsrs; i++)
+		assert((cpu.msr[i].value & ~cpu.msr[i].mask) == 0);
+	return r;
+}
+
 static const object_fn objects[] = {
 	do_machine, do_machine_patch, do_boot_source, do_drive, do_drive_patch, do_entropy,
-	do_serial,  do_logger,	      do_action,      do_file,	do_drives,
+	do_serial,  do_logger,	      do_action,      do_file,	do_drives,	do_cpu,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

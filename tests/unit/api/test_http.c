@@ -421,8 +421,8 @@ TEST(what_is_no_http_is_refused_and_harms_nobody)
 		"GET / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
 		"GET / HTTP/1.1\r\n: empty\r\n\r\n",
 		"PUT /entropy HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-		"PUT /entropy HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-		"ffffffffffffffff\r\n{}\r\n0\r\n\r\n",
+		("PUT /entropy HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+		 "ffffffffffffffff\r\n{}\r\n0\r\n\r\n"),
 	};
 	char *line = big_body(40000);
 	int fd;

@@ -89,6 +89,13 @@ TEST(puts_and_patches_become_actions)
 	check_action(ROUTE_PUT, "/drives/rootfs", DRIVE, ACTION_PUT_DRIVE);
 	CHECK_TEXT(action.drive.drive_id, "rootfs");
 	check_action(ROUTE_PUT, "/drives/rootfs/and/more", DRIVE, ACTION_PUT_DRIVE);
+	check_action(ROUTE_PATCH, "/drives/d", "{\"drive_id\":\"d\",\"path_on_host\":\"/new\"}",
+		     ACTION_PATCH_DRIVE);
+	CHECK_TEXT(action.drive_patch.drive_id, "d");
+	CHECK_TEXT(action.drive_patch.path_on_host, "/new");
+	CHECK(!action.drive_patch.has_rate_limiter);
+	/* Whether a drive can be refreshed so is for the machine to say. */
+	check_action(ROUTE_PATCH, "/drives/d", "{\"drive_id\":\"d\"}", ACTION_PATCH_DRIVE);
 	check_action(ROUTE_PUT, "/entropy", "{}", ACTION_PUT_ENTROPY);
 	check_action(ROUTE_PUT, "/cpu-config", "{\"kvm_capabilities\":[\"!56\"]}",
 		     ACTION_PUT_CPU_CONFIG);
@@ -176,6 +183,9 @@ TEST(ids_are_checked)
 		      "underscores.");
 	check_refused(ROUTE_PUT, "/drives/rootfs2", DRIVE,
 		      "The id from the path does not match the id from the body!");
+	check_refused(ROUTE_PATCH, "/drives/e", "{\"drive_id\":\"d\",\"path_on_host\":\"/n\"}",
+		      "The id from the path does not match the id from the body!");
+	check_refused(ROUTE_PATCH, "/drives", "{\"drive_id\":\"d\"}", "The ID cannot be empty.");
 	check_refused(ROUTE_PUT, "/drives/rootf", DRIVE,
 		      "The id from the path does not match the id from the body!");
 
@@ -213,7 +223,6 @@ TEST(what_this_version_lacks_says_so)
 		{ ROUTE_PUT, "/snapshot/load", "{}", "Loading a snapshot" },
 		{ ROUTE_PUT, "/hotplug/memory", "{}", "Memory hotplug" },
 		{ ROUTE_GET, "/hotplug/memory", "", "Memory hotplug" },
-		{ ROUTE_PATCH, "/drives/x", "{}", "Changing a drive of a running machine" },
 		{ ROUTE_DELETE, "/drives/x", "", "Unplugging a drive" },
 	};
 	char message[200];

@@ -20,6 +20,7 @@ TEST(bad_bodies)
 		{ "{" MINIMUM ",\"socket\":\"/s\",\"is_read_only\":false}", -EINVAL, INVALID },
 		{ "{" MINIMUM ",\"socket\":\"/s\",\"rate_limiter\":{}}", -EINVAL, INVALID },
 		{ "{" MINIMUM ",\"socket\":\"/s\",\"io_engine\":\"Sync\"}", -EINVAL, INVALID },
+		{ "{" MINIMUM ",\"socket\":\"/s\",\"discard\":true}", -EINVAL, INVALID },
 		{ "{" MINIMUM ",\"is_read_only\":true}", -EINVAL, INVALID },
 		{ "{" MINIMUM ",\"socket\":\"/s\"}", -EINVAL,
 		  "Unable to create the virtio block device: Drive `a` has a `socket`, and "
@@ -45,6 +46,8 @@ TEST(bad_bodies)
 		  "unknown variant `writeback`, expected `Unsafe` or `Writeback`*" },
 		{ WITH_PATH ",\"cache_type\":null}", -EBADMSG, "expected value *" },
 		{ WITH_PATH ",\"is_read_only\":0}", -EBADMSG, "invalid type: integer `0`, *" },
+		{ WITH_PATH ",\"discard\":1}", -EBADMSG, "invalid type: integer `1`, *" },
+		{ WITH_PATH ",\"discard\":null}", -EBADMSG, "invalid type: null, *" },
 		{ WITH_PATH ",\"io_engine\":\"Uring\"}", -EBADMSG,
 		  "unknown variant `Uring`, expected `Sync` or `Async`*" },
 		{ WITH_PATH ",\"path_on_host\":\"/q\"}", -EBADMSG,
@@ -114,6 +117,24 @@ TEST(print)
 		   "\"refill_time\":2}},\"io_engine\":\"Sync\",\"socket\":null}");
 }
 
+TEST(discard_is_ours_and_shown_only_when_set)
+{
+	static struct conf_drive d;
+	struct err e;
+
+	round_trip(WITH_PATH ",\"discard\":true}",
+		   "{\"drive_id\":\"a\",\"partuuid\":null,\"is_root_device\":false,"
+		   "\"cache_type\":\"Unsafe\",\"is_read_only\":false,\"path_on_host\":\"/p\","
+		   "\"rate_limiter\":null,\"io_engine\":\"Sync\",\"socket\":null,"
+		   "\"discard\":true}");
+	round_trip(WITH_PATH ",\"discard\":false}",
+		   "{\"drive_id\":\"a\",\"partuuid\":null,\"is_root_device\":false,"
+		   "\"cache_type\":\"Unsafe\",\"is_read_only\":false,\"path_on_host\":\"/p\","
+		   "\"rate_limiter\":null,\"io_engine\":\"Sync\",\"socket\":null}");
+	CHECK_EQ(conf_drive_parse(WITH_PATH "}", strlen(WITH_PATH "}"), &d, &e), 0);
+	CHECK(!d.discard);
+}
+
 /* The body of a drive whose member `key' has n times the letter x. */
 static int parse_long(const char *key, unsigned n, struct err *e)
 {
@@ -181,9 +202,10 @@ TEST(patch)
 	struct err e = { 0 };
 
 	CHECK_EQ(patch("{\"drive_id\":\"a\"}", &d, &e), -EINVAL);
-	expect_msg("only the id", e.msg,
-		   "Unable to patch the block device: Running method expected different backend. "
-		   "Please verify the request arguments.");
+	expect_msg(
+		"only the id", e.msg,
+		"Unable to patch the block device: Device manager error: Running method expected different backend. "
+		"Please verify the request arguments.");
 	CHECK_EQ(
 		patch("{\"drive_id\":\"a\",\"path_on_host\":\"/q\",\"rate_limiter\":null}", &d, &e),
 		0);

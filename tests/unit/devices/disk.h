@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A disk in memory behind a block device, and requests to it. */
+/*
+ * A disk in memory behind a block device, and requests to it. With DISK_ASYNC its
+ * engine is `Async', else `Sync'.
+ */
 #pragma once
 
+#include "devices/virtio/block/async.h"
 #include "devices/virtio/block/block.h"
 #include "driver.h"
 
-enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8 };
+#ifdef DISK_ASYNC
+enum { ASYNC = true };
+#else
+enum { ASYNC = false };
+#endif
+
+enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, DISCARD = 11, ZEROES = 13 };
 enum { OK = 0, IOERR = 1, UNSUPP = 2, UNTOUCHED = 0x77 };
 enum { SECTORS = 64, SECTOR = 512 };
 enum { HEADER = BUF, DATA = BUF + 0x1000, STATUS = BUF + 0xf000 };
@@ -15,6 +25,32 @@ enum { HEADER = BUF, DATA = BUF + 0x1000, STATUS = BUF + 0xf000 };
 
 static struct vdev *dev;
 static int disk = -1;
+static int device_fd;		     /* the device's own descriptor of the disk */
+static struct blk_engine *in_device; /* NULL: Sync */
+static struct uring *ring;
+static unsigned slots; /* of the ring that are taken */
+
+maybe_unused static bool ring_works(void)
+{
+	return ring && uring_inflight(ring) > 0;
+}
+
+/* An engine for the next device; NULL stands for Sync. */
+maybe_unused static struct blk_engine *next_engine(void)
+{
+	const struct uring_cfg cfg = { .depth = 2 * BLK_ASYNC_DEPTH, .files = 2 };
+	struct blk_engine *engine = NULL;
+	struct err e = { 0 };
+
+	if (!ASYNC)
+		return NULL;
+	plug_loop();
+	if (!ring && uring_create(&cfg, &loop, &ring, &e) < 0)
+		SKIP(e.msg);
+	is_busy = ring_works;
+	CHECK_EQ(blk_async_create(ring, slots++, &engine, &e), 0);
+	return engine;
+}
 
 maybe_unused static uint8_t pattern(unsigned at)
 {
@@ -41,15 +77,34 @@ maybe_unused static void plug_disk(struct blk_cfg cfg)
 	disk = make_disk(SECTORS * SECTOR + 100);
 	cfg.id = "rootfs";
 	cfg.fd = fcntl(disk, F_DUPFD_CLOEXEC, 0);
+	if (!cfg.engine)
+		cfg.engine = next_engine();
+	device_fd = cfg.fd;
+	in_device = cfg.engine;
 	CHECK_EQ(blk_create(&cfg, &dev, &e), 0);
 	plug(dev);
 	run_device(cfg.cache == BLK_WRITEBACK ? F_FLUSH : 0);
 }
 
+/* Puts something else behind the device's back; its descriptor, or the ring's file. */
+maybe_unused static void swap_file(int fd)
+{
+	if (in_device)
+		CHECK_EQ(in_device->class->set_file(in_device, fd), 0);
+	else
+		CHECK_EQ(dup2(fd, device_fd), device_fd);
+}
+
 maybe_unused static void unplug_disk(void)
 {
-	unplug();
+	unplug_device();
+	uring_destroy(ring);
+	ring = NULL;
+	slots = 0;
+	loop_fini(&loop);
+	have_loop = false;
 	close(disk);
+	disk = -1;
 }
 
 /* --- requests as any driver may frame them --------------------------------------- */
@@ -111,4 +166,34 @@ maybe_unused static bool data_is(uint32_t at, unsigned from, unsigned len)
 		if (ram[at + i] != pattern(from + i))
 			return false;
 	return true;
+}
+
+/* The usual three descriptors, whatever comes of it. */
+maybe_unused static int attempt(uint32_t type, uint32_t bytes, uint16_t flags)
+{
+	const struct piece p[] = { { HEADER, 16, 0 },
+				   { DATA, bytes, flags },
+				   { STATUS, 1, WRITE } };
+
+	header(type, 1);
+	(void)run(p, 3);
+	return ram[STATUS];
+}
+
+/* How many of the faults on the way of such a request reach the driver. */
+maybe_unused static unsigned faults_that_fail(uint32_t type, uint32_t bytes, uint16_t flags)
+{
+	unsigned failed = 0;
+
+	for (unsigned n = 0;; n++) {
+		int status;
+
+		fault_arm(n);
+		status = attempt(type, bytes, flags);
+		if (!fault_fired())
+			break;
+		failed += status == IOERR;
+	}
+	fault_arm(-1);
+	return failed;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every kind of request, in any framing, on both sides of every limit. */
+/*
+ * Every kind of request, in any framing, on both sides of every limit. These are the
+ * tests of both engines: test_block_async.c compiles them again.
+ */
 #include <sys/stat.h>
 
 #include "disk.h"
@@ -308,24 +311,42 @@ TEST(a_file_that_became_shorter)
 
 TEST(host_errors_are_io_errors)
 {
-	static const struct {
-		uint32_t type, bytes, used;
-		uint16_t flags;
-	} rows[] = { { IN, SECTOR, 0, WRITE }, { OUT, SECTOR, 1, 0 }, { FLUSH, 0, 1, 0 } };
+	if (!HAVE_FAULTS)
+		SKIP("built without WISP_FAULTS");
+	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
+	CHECK_EQ(faults_that_fail(IN, SECTOR, WRITE), 1);
+	CHECK_EQ(faults_that_fail(OUT, SECTOR, 0), 1);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 2);
+	CHECK_EQ(rd(R_STATUS), RUN);
+	CHECK_EQ(attempt(IN, SECTOR, WRITE), OK);
+	CHECK_EQ(attempt(FLUSH, 0, 0), OK);
+	unplug_disk();
+}
+
+TEST(a_failed_flush_is_not_forgotten)
+{
+	int other = make_disk(SECTORS * SECTOR);
+	struct err e;
 
 	if (!HAVE_FAULTS)
 		SKIP("built without WISP_FAULTS");
 	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
-	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-		fault_arm(0);
-		CHECK_EQ(request(rows[i].type, 1, rows[i].bytes, rows[i].flags, rows[i].used),
-			 IOERR);
-		CHECK(fault_fired());
-		fault_arm(-1);
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK_EQ(faults_that_fail(FLUSH, 0, 0), 1);
+		/* The host would be able to now. */
+		CHECK_EQ(attempt(FLUSH, 0, 0), IOERR);
+		CHECK_EQ(attempt(OUT, SECTOR, 0), OK);
+		CHECK_EQ(attempt(FLUSH, 0, 0), IOERR);
+		if (i == 0) {
+			wr(R_STATUS, 0);
+			run_device(F_FLUSH);
+		} else {
+			CHECK_EQ(blk_replace(dev, fcntl(other, F_DUPFD_CLOEXEC, 0), &e), 0);
+		}
+		CHECK_EQ(attempt(FLUSH, 0, 0), OK);
 	}
-	CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 3);
-	CHECK_EQ(rd(R_STATUS), RUN);
-	CHECK_EQ(request(IN, 1, SECTOR, WRITE, SECTOR + 1), OK);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 8);
+	close(other);
 	unplug_disk();
 }
 
@@ -339,6 +360,7 @@ TEST(a_descriptor_opened_read_only_cannot_be_written)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", disk);
 	cfg.fd = open(path, O_RDONLY | O_CLOEXEC);
 	CHECK(cfg.fd >= 0);
+	cfg.engine = next_engine();
 	CHECK_EQ(blk_create(&cfg, &dev, &e), 0);
 	plug(dev);
 	run_device(0);
@@ -352,12 +374,13 @@ TEST(a_flush_asks_the_host)
 	struct blk_cfg cfg = { .id = "x", .fd = fd_event_create(), .cache = BLK_WRITEBACK };
 	struct err e;
 
+	cfg.engine = next_engine();
 	CHECK_EQ(blk_create(&cfg, &dev, &e), 0);
 	plug(dev);
 	run_device(F_FLUSH);
 	CHECK_EQ(request(FLUSH, 0, 0, 0, 1), IOERR); /* an eventfd cannot be synced */
 	CHECK_EQ(counter_get(&blk_metrics(dev)->flush_count), 0);
-	unplug();
+	unplug_disk();
 }
 
 TEST(an_empty_disk)
@@ -367,6 +390,7 @@ TEST(an_empty_disk)
 
 	disk = make_disk(0);
 	cfg.fd = fcntl(disk, F_DUPFD_CLOEXEC, 0);
+	cfg.engine = next_engine();
 	CHECK_EQ(blk_create(&cfg, &dev, &e), 0);
 	plug(dev);
 	run_device(0);

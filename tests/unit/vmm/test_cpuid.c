@@ -131,6 +131,7 @@ static void check_features(unsigned vcpu, unsigned nvcpus)
 	struct cpuid_regs f = leaf(1, 0), ext = leaf(0x80000001, 0);
 
 	CHECK_EQ(f.ebx >> 24, vcpu);
+	CHECK_EQ(f.ebx >> 16 & 0xff, 1u << order(nvcpus)); /* the manual wants a power of two */
 	CHECK_EQ(f.ebx >> 8 & 0xff, 8);
 	CHECK(!(f.ecx & (1u << 5 | 1u << 15)));		      /* VMX, PDCM */
 	CHECK((f.ecx & 1u << 24) && (f.ecx & 1u << 31));      /* TSC deadline, hypervisor */

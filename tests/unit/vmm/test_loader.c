@@ -259,6 +259,19 @@ TEST(elf_every_wrong_field_is_named)
 	}
 }
 
+/* The sum of offset and length wraps; the length alone is not what is wrong. */
+TEST(elf_part_of_the_file_wraps)
+{
+	static const uint64_t lens[] = { UINT64_MAX, UINT64_MAX - ELF_DATA + 1 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lens); i++) {
+		struct elf elf = *elf_good();
+
+		elf.data.p_filesz = elf.data.p_memsz = lens[i];
+		refused(&elf, sizeof(elf), "wraps", OUT_OF_FILE);
+	}
+}
+
 TEST(elf_limits_hold_on_their_good_side)
 {
 	static const struct bad_field good[] = {
@@ -565,6 +578,10 @@ TEST(initrd_fits_or_not)
 	CHECK_EQ(load_initrd(MEMORY_MIB * MIB, room, floor - 4095, &initrd, &e), 0);
 	CHECK_EQ(load_initrd(MEMORY_MIB * MIB, room, floor + 1, &initrd, &e), -ENOMEM);
 	CHECK_EQ(initrd.base, 1);
+	/* It begins with a page, and that page is not the kernel's last. */
+	CHECK_EQ(load_initrd(MEMORY_MIB * MIB, room - 1, floor + 1, &initrd, &e), -ENOMEM);
+	CHECK_EQ(load_initrd(MEMORY_MIB * MIB, room - 4096, floor + 1, &initrd, &e), 0);
+	CHECK_EQ(initrd.base, floor + 4096);
 	CHECK_EQ(load_initrd(MEMORY_MIB * MIB, room + 1, floor, &initrd, &e), -ENOMEM);
 	expect_msg("initrd", e.msg,
 		   "2097153 bytes do not fit between the kernel's end at 0x1e00000 and the end of "

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One fdatasync is in the ring at a time. Of two that ran side by side the kernel
+ * would tell one only that pages were lost, and the other would promise what is not
+ * on the disk; one after the other, whoever answers the first knows of its failure
+ * before the second has an answer.
+ */
 #include "devices/virtio/block/async.h"
 
 #include <assert.h>
-#include <string.h>
 
 #include "base/fault.h"
-#include "devices/virtio/iov.h"
 
 struct blk_async {
 	struct blk_engine engine;
 	struct uring *ring; /* the machine's */
 	unsigned slot;
+	int fd;			 /* in the slot; the device's, -1 at first */
 	bool no_nowait;		 /* the file cannot be read with RWF_NOWAIT */
-	struct blk_op *inflight; /* newest first */
+	bool syncing;		 /* a FLUSH is in the ring */
+	struct blk_op *inflight; /* in the ring, newest first */
+	struct blk_op *waiting;	 /* FLUSHes behind the one in the ring, oldest first */
 };
 
 static struct blk_async *async_of(struct blk_engine *engine)
@@ -42,55 +49,76 @@ static void unlink_op(struct blk_async *a, struct blk_op *op)
 /* What is left of the operation goes to the ring. */
 static void queue_op(struct blk_async *a, struct blk_op *op)
 {
-	uint64_t off = op->off + op->done;
+	uint64_t at = op->off + op->done;
 
-	switch (op->kind) {
-	case BLK_OP_READ:
-		uring_readv(a->ring, &op->ring_op, a->slot, op->iov, op->niov, off);
-		break;
-	case BLK_OP_WRITE:
-		uring_writev(a->ring, &op->ring_op, a->slot, op->iov, op->niov, off);
-		break;
-	case BLK_OP_FLUSH:
+	switch (blk_op_call(op)) {
+	case BLK_CALL_READ:
+		uring_readv(a->ring, &op->ring_op, a->slot, op->iov, op->niov, at);
+		return;
+	case BLK_CALL_WRITE:
+		uring_writev(a->ring, &op->ring_op, a->slot, op->iov, op->niov, at);
+		return;
+	case BLK_CALL_SYNC:
 		uring_fdatasync(a->ring, &op->ring_op, a->slot);
-		break;
+		return;
+	case BLK_CALL_ALLOC:
+		uring_fallocate(a->ring, &op->ring_op, a->slot, blk_op_mode(op), op->off, op->len);
+		return;
 	}
 }
 
-/* Takes a result into account; true when the operation has ended. */
-static bool advance(struct blk_op *op, int res)
+static void begin(struct blk_async *a, struct blk_op *op)
 {
-	if (op->kind == BLK_OP_FLUSH) {
-		op->error = res < 0 ? res : 0;
-		return true;
+	a->syncing |= op->kind == BLK_OP_FLUSH;
+	link_op(a, op);
+	queue_op(a, op);
+}
+
+static void wait_behind(struct blk_async *a, struct blk_op *op)
+{
+	struct blk_op **end = &a->waiting;
+
+	while (*end)
+		end = &(*end)->next;
+	op->next = NULL;
+	*end = op;
+}
+
+static void next_flush(struct blk_async *a)
+{
+	while (a->waiting && !a->syncing) {
+		struct blk_op *op = a->waiting;
+
+		a->waiting = op->next;
+		if (!op->cancelled) {
+			begin(a, op);
+			return;
+		}
+		op->error = -ECANCELED;
+		blk_op_done(op);
 	}
-	if (res <= 0) {
-		/* 0: the file has become shorter than the disk. */
-		op->error = res < 0 ? res : -EIO;
-		return true;
-	}
-	op->done += (uint64_t)res;
-	iov_advance(&op->iov, &op->niov, (uint64_t)res);
-	op->error = 0;
-	return op->done == op->len;
 }
 
 static void on_done(struct uring_op *ring_op, int res)
 {
 	struct blk_op *op = container_of(ring_op, struct blk_op, ring_op);
 	struct blk_async *a = async_of(op->engine);
+	int fault = FAULT(-EIO);
+	bool flush = op->kind == BLK_OP_FLUSH;
 
-	/* Short transfers and interruptions are normal: the rest goes again. */
-	if ((res == -EINTR && !op->cancelled) || res == -EAGAIN || !advance(op, res)) {
-		if (op->cancelled && res > 0) {
-			op->error = -ECANCELED;
-		} else {
+	if (!blk_op_take(op, fault < 0 ? fault : res)) {
+		if (!op->cancelled) {
 			queue_op(a, op);
 			return;
 		}
+		/* A cancel comes once; what is begun anew would run to its end. */
+		op->error = -ECANCELED;
 	}
 	unlink_op(a, op);
+	a->syncing &= !flush;
 	blk_op_done(op);
+	if (flush)
+		next_flush(a);
 }
 
 /*
@@ -103,13 +131,18 @@ static bool read_cached(struct blk_async *a, struct blk_op *op)
 
 	if (a->no_nowait || op->kind != BLK_OP_READ)
 		return false;
-	n = preadv2(op->fd, op->iov, (int)op->niov, (off_t)op->off, RWF_NOWAIT);
-	if (n < 0) {
-		a->no_nowait = errno == EOPNOTSUPP;
-		return false;
+	n = FAULT(-EIO);
+	if (n == 0)
+		n = preadv2(op->fd, op->iov, (int)op->niov, (off_t)op->off, RWF_NOWAIT);
+	if (n == -1)
+		n = -errno;
+	a->no_nowait = n == -EOPNOTSUPP;
+	if (n == -EIO) { /* a bad medium takes its time to say so: once is enough */
+		op->error = -EIO;
+		return true;
 	}
 	/* 0 may be the end of the file: the ring will say so too. */
-	return n > 0 && advance(op, (int)n);
+	return n > 0 && blk_op_take(op, n);
 }
 
 static bool async_start(struct blk_engine *engine, struct blk_op *op)
@@ -119,14 +152,14 @@ static bool async_start(struct blk_engine *engine, struct blk_op *op)
 	op->engine = engine;
 	op->ring_op.done = on_done;
 	op->cancelled = false;
-	if (op->kind != BLK_OP_FLUSH && op->len == 0) {
-		op->error = 0;
+	if (op->kind != BLK_OP_FLUSH && op->len == 0)
 		return true;
-	}
 	if (read_cached(a, op))
 		return true;
-	link_op(a, op);
-	queue_op(a, op);
+	if (op->kind == BLK_OP_FLUSH && a->syncing)
+		wait_behind(a, op);
+	else
+		begin(a, op);
 	return false;
 }
 
@@ -140,6 +173,8 @@ static void async_cancel(struct blk_engine *engine)
 		op->cancelled = true;
 		uring_cancel(a->ring, &op->ring_op);
 	}
+	for (struct blk_op *op = a->waiting; op; op = op->next)
+		op->cancelled = true;
 }
 
 static int async_set_file(struct blk_engine *engine, int fd)
@@ -149,16 +184,22 @@ static int async_set_file(struct blk_engine *engine, int fd)
 
 	assert(!a->inflight);
 	r = uring_set_file(a->ring, a->slot, fd);
-	if (r == 0)
-		a->no_nowait = false;
-	return r;
+	if (r < 0) {
+		/* The kernel takes the old file out before it looks at the new one. */
+		if (a->fd >= 0)
+			(void)!uring_set_file(a->ring, a->slot, a->fd);
+		return r;
+	}
+	a->fd = fd;
+	a->no_nowait = false;
+	return 0;
 }
 
 static void async_destroy(struct blk_engine *engine)
 {
 	struct blk_async *a = async_of(engine);
 
-	assert(!a->inflight);
+	assert(!a->inflight && !a->waiting);
 	/* The table's reference would keep the file open for as long as the ring lives. */
 	(void)!uring_set_file(a->ring, a->slot, -1);
 	free(a);
@@ -183,6 +224,7 @@ int blk_async_create(struct uring *ring, unsigned slot, struct blk_engine **ret_
 	a->engine.class = &async_class;
 	a->ring = ring;
 	a->slot = slot;
+	a->fd = -1;
 	*ret_engine = &a->engine;
 	return 0;
 }

@@ -10,18 +10,41 @@
 #include "devices/virtio/block/open.h"
 #include "devices/virtio/block/req.h"
 
-enum { VIRTIO_ID_BLOCK = 2 };
+enum { VIRTIO_ID_BLOCK = 2, CONFIG_SIZE = 60, UNIT_MAX = 1 << 20, UNIT_USUAL = 4096 };
 
 /* virtio 1.2, 5.2.3 */
-#define BLK_F_SEG_MAX (UINT64_C(1) << 2)
-#define BLK_F_RO      (UINT64_C(1) << 5)
-#define BLK_F_FLUSH   (UINT64_C(1) << 9)
+#define BLK_F_SEG_MAX	   (UINT64_C(1) << 2)
+#define BLK_F_RO	   (UINT64_C(1) << 5)
+#define BLK_F_BLK_SIZE	   (UINT64_C(1) << 6)
+#define BLK_F_FLUSH	   (UINT64_C(1) << 9)
+#define BLK_F_TOPOLOGY	   (UINT64_C(1) << 10)
+#define BLK_F_DISCARD	   (UINT64_C(1) << 13)
+#define BLK_F_WRITE_ZEROES (UINT64_C(1) << 14)
 
-struct config { /* 5.2.4, as far as features make it valid */
+/* 5.2.4, as far as features make it valid. No member is padded: 60 bytes. */
+struct config {
 	uint64_t capacity;
 	uint32_t size_max;
 	uint32_t seg_max;
+	uint32_t chs;
+	uint32_t blk_size;
+	uint8_t physical_block_exp;
+	uint8_t alignment_offset;
+	uint16_t min_io_size;
+	uint32_t opt_io_size;
+	uint8_t writeback;
+	uint8_t unused0;
+	uint16_t num_queues;
+	uint32_t max_discard_sectors;
+	uint32_t max_discard_seg;
+	uint32_t discard_sector_alignment;
+	uint32_t max_write_zeroes_sectors;
+	uint32_t max_write_zeroes_seg;
+	uint8_t write_zeroes_may_unmap;
+	uint8_t unused1[7]; /* the last four are the compiler's */
 };
+static_assert(offsetof(struct config, max_discard_sectors) == 36, "virtio 1.2, 5.2.4");
+static_assert(offsetof(struct config, write_zeroes_may_unmap) == 56, "virtio 1.2, 5.2.4");
 
 static struct blk *blk_of(const struct vdev *dev)
 {
@@ -31,16 +54,48 @@ static struct blk *blk_of(const struct vdev *dev)
 static uint64_t blk_features(const struct vdev *dev)
 {
 	const struct blk *b = blk_of(dev);
+	uint64_t f = VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
+		     BLK_F_SEG_MAX;
 
-	return VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC | BLK_F_SEG_MAX |
-	       (b->read_only ? BLK_F_RO : 0) | (b->cache == BLK_WRITEBACK ? BLK_F_FLUSH : 0);
+	if (b->read_only)
+		f |= BLK_F_RO;
+	if (b->cache == BLK_WRITEBACK)
+		f |= BLK_F_FLUSH;
+	if (b->discard && !b->read_only)
+		f |= BLK_F_DISCARD | BLK_F_WRITE_ZEROES;
+	/* A medium with sectors of 512 bytes is what a driver expects anyway. */
+	if (b->geometry.logical > BLK_SECTOR)
+		f |= BLK_F_BLK_SIZE;
+	if (b->geometry.physical > BLK_SECTOR)
+		f |= BLK_F_TOPOLOGY;
+	return f;
 }
 
 static void blk_config(const struct vdev *dev, void *buf)
 {
-	const struct config c = { .capacity = blk_of(dev)->sectors, .seg_max = BLK_SEG_MAX };
+	const struct blk *b = blk_of(dev);
+	const struct blk_geometry *g = &b->geometry;
+	uint64_t features = blk_features(dev);
+	struct config c = { .capacity = b->sectors, .seg_max = BLK_SEG_MAX };
 
-	memcpy(buf, &c, sizeof(c));
+	if (features & BLK_F_BLK_SIZE)
+		c.blk_size = g->logical;
+	if (features & BLK_F_TOPOLOGY) {
+		while (g->logical << c.physical_block_exp < g->physical)
+			c.physical_block_exp++;
+		c.alignment_offset = (uint8_t)(g->offset / g->logical);
+		c.min_io_size = (uint16_t)(g->min_io / g->logical);
+		c.opt_io_size = g->opt_io / g->logical;
+	}
+	if (features & BLK_F_DISCARD) {
+		c.max_discard_sectors = BLK_DISCARD_SECTORS;
+		c.max_discard_seg = BLK_RANGES_MAX;
+		c.discard_sector_alignment = b->discard_sectors;
+		c.max_write_zeroes_sectors = BLK_ZEROES_SECTORS;
+		c.max_write_zeroes_seg = BLK_RANGES_MAX;
+		c.write_zeroes_may_unmap = 1;
+	}
+	memcpy(buf, &c, CONFIG_SIZE);
 }
 
 static int blk_activate(struct vdev *dev)
@@ -49,17 +104,23 @@ static int blk_activate(struct vdev *dev)
 	return 0;
 }
 
+static enum vdev_next starve(struct blk *b)
+{
+	counter_inc(&b->metrics.io_engine_throttled_events);
+	b->starved = true;
+	return VDEV_LATER;
+}
+
 /* One request, if there is one and room for it; what comes after it. */
 static enum vdev_next serve_one(struct blk *b, unsigned queue)
 {
 	struct virtq *q = &b->vdev.queue[queue].q;
 	struct blk_req *req = b->free;
 
-	if (!req) {
-		counter_inc(&b->metrics.io_engine_throttled_events);
-		b->starved = true;
-		return VDEV_LATER;
-	}
+	uint64_t bytes;
+
+	if (!req)
+		return starve(b);
 	if (vdev_pop(&b->vdev, queue, &req->chain) == 0)
 		return VDEV_ON_KICK;
 	if (req->chain.in_len == 0) {
@@ -67,7 +128,12 @@ static enum vdev_next serve_one(struct blk *b, unsigned queue)
 		vdev_fail(&b->vdev, "a request has no room for its status");
 		return VDEV_ON_KICK;
 	}
-	if (!vdev_limit_take(&b->limit, blk_req_plan(req))) {
+	bytes = blk_req_plan(req);
+	if (b->held > 0 && b->held + req->nops > b->engine->class->depth) {
+		virtq_unpop(q, &req->chain);
+		return starve(b);
+	}
+	if (!vdev_limit_take(&b->limit, bytes)) {
 		virtq_unpop(q, &req->chain);
 		return VDEV_LATER;
 	}
@@ -92,6 +158,7 @@ static void blk_kick(struct vdev *dev, unsigned queue)
 static void blk_reset(struct vdev *dev)
 {
 	blk_of(dev)->starved = false;
+	blk_of(dev)->flush_error = 0;
 }
 
 static void blk_quiesce(struct vdev *dev)
@@ -138,6 +205,13 @@ static int blk_load(struct vdev *dev, struct state_in *in, struct err *e)
 	return 0;
 }
 
+static void free_requests(struct blk *b)
+{
+	free(b->reqs);
+	free(b->ops);
+	free(b->iov);
+}
+
 static void blk_destroy(struct vdev *dev)
 {
 	struct blk *b = blk_of(dev);
@@ -145,8 +219,7 @@ static void blk_destroy(struct vdev *dev)
 	vdev_limit_fini(&b->limit);
 	fd_close_(&b->fd);
 	b->engine->class->destroy(b->engine);
-	free(b->reqs);
-	free(b->iov);
+	free_requests(b);
 	free(b);
 }
 
@@ -154,7 +227,7 @@ static const struct vdev_class blk_class = {
 	.id = VIRTIO_ID_BLOCK,
 	.nqueues = 1,
 	.queue_max = VIRTQ_MAX_SIZE,
-	.config_size = sizeof(struct config),
+	.config_size = CONFIG_SIZE,
 	.features = blk_features,
 	.config = blk_config,
 	.activate = blk_activate,
@@ -166,6 +239,16 @@ static const struct vdev_class blk_class = {
 	.load = blk_load,
 	.destroy = blk_destroy,
 };
+
+/* What the file frees at a time, in sectors. */
+static uint32_t discard_unit(const struct stat *st)
+{
+	uint64_t unit = (uint64_t)st->st_blksize;
+
+	if (unit < BLK_SECTOR || unit > UNIT_MAX || (unit & (unit - 1)) != 0)
+		unit = UNIT_USUAL;
+	return (uint32_t)(unit / BLK_SECTOR);
+}
 
 /* Takes the file over: its size, and the serial number that clients know. */
 static int adopt(struct blk *b, int fd, struct err *e)
@@ -191,6 +274,8 @@ static int adopt(struct blk *b, int fd, struct err *e)
 	memset(b->serial, 0, sizeof(b->serial));
 	memcpy(b->serial, serial, strnlen(serial, sizeof(b->serial)));
 	b->fd = fd;
+	b->flush_error = 0;
+	b->discard_sectors = discard_unit(&st);
 	b->bytes = bytes;
 	b->sectors = bytes / BLK_SECTOR;
 	return 0;
@@ -200,15 +285,17 @@ static int make_requests(struct blk *b, struct err *e)
 {
 	unsigned depth = b->engine->class->depth;
 
-	/* The vectors stand apart: of requests that never run they cost no memory. */
+	/* Operations and vectors stand apart: of requests that never run they cost no memory. */
 	b->reqs = FAULT(-ENOMEM) ? NULL : calloc(depth, sizeof(*b->reqs));
+	b->ops = FAULT(-ENOMEM) ? NULL : calloc(depth, BLK_REQ_OPS * sizeof(*b->ops));
 	b->iov = FAULT(-ENOMEM) ? NULL : calloc(depth, 2 * VIRTQ_IOV_MAX * sizeof(*b->iov));
-	if (!b->reqs || !b->iov)
+	if (!b->reqs || !b->ops || !b->iov)
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "no memory for %u requests", depth);
 	for (unsigned i = 0; i < depth; i++) {
 		struct blk_req *req = &b->reqs[i];
 
 		req->blk = b;
+		req->op = b->ops + (size_t)i * BLK_REQ_OPS;
 		req->chain.iov = b->iov + (size_t)i * 2 * VIRTQ_IOV_MAX;
 		req->chain.cap = VIRTQ_IOV_MAX;
 		req->data = req->chain.iov + VIRTQ_IOV_MAX;
@@ -237,6 +324,8 @@ int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct err *e)
 	b->engine = cfg->engine ? cfg->engine : &blk_sync_engine;
 	b->read_only = cfg->read_only;
 	b->cache = cfg->cache;
+	b->discard = cfg->discard;
+	b->geometry = cfg->geometry;
 	r = make_requests(b, e);
 	if (r == 0)
 		r = adopt(b, cfg->fd, e);
@@ -245,8 +334,7 @@ int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct err *e)
 	else
 		r = vdev_init(&b->vdev, &blk_class, &count, name, e);
 	if (r < 0) {
-		free(b->reqs);
-		free(b->iov);
+		free_requests(b);
 		return r;
 	}
 	vdev_limit_init(&b->limit, &b->vdev, 0, &b->metrics.rate_limiter_throttled_events,

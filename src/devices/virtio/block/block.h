@@ -7,12 +7,19 @@
  * byte of I/O; what can be answered is answered with a status, always in the last
  * writable byte, and only a chain without room for one makes the device need a
  * reset.
+ *
+ * What the host cannot do (a full disk, a bad medium, a file that has become
+ * shorter) is status IOERR, one `execute_fails' and a limited log line. A FLUSH that
+ * failed is not forgotten: the kernel reports lost pages once, so every later FLUSH
+ * fails too, until the driver resets the device or the file is replaced. A FLUSH
+ * covers the writes that were answered before the driver offered it.
  */
 #pragma once
 
 #include "base/counter.h"
 #include "base/err.h"
 #include "base/rate.h"
+#include "devices/virtio/block/open.h"
 #include "devices/virtio/vdev.h"
 
 struct blk_engine;
@@ -27,7 +34,9 @@ struct blk_cfg {
 	int fd;		/* from blk_open(); the device's after success */
 	bool read_only; /* as the descriptor was opened */
 	enum blk_cache cache;
-	struct blk_engine *engine; /* NULL: Sync. The device's after success */
+	bool discard;		      /* offer DISCARD and WRITE_ZEROES, unless read_only */
+	struct blk_geometry geometry; /* of a block device; 0: a plain file */
+	struct blk_engine *engine;    /* NULL: Sync. The device's after success */
 };
 
 /* Names and order of the contract's group `block_<drive_id>'. */
@@ -66,13 +75,15 @@ must_check int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct e
 /*
  * Goes on with another file, or the same one at another size, and tells the
  * driver. `fd' is the device's after success; nothing changes on error, which
- * includes requests in flight (-EBUSY; `Sync' never has one). Main thread.
+ * includes requests in flight (-EBUSY; `Sync' never has one). Features and geometry
+ * stay what the driver has been told at its start. Main thread.
  */
 must_check int blk_replace(struct vdev *dev, int fd, struct err *e);
 
 /*
- * Limits the requests: one operation each, and the data of reads and writes. NULL
- * leaves a bucket as it is; a size or a time of 0 takes its limit away. Main thread.
+ * Limits the requests: one operation each, and the data of reads, writes and
+ * WRITE_ZEROES. NULL leaves a bucket as it is; a size or a time of 0 takes its limit
+ * away. Main thread.
  */
 void blk_set_limits(struct vdev *dev, const struct rate_cfg *bandwidth, const struct rate_cfg *ops);
 

@@ -15,7 +15,9 @@
 enum blk_op_kind {
 	BLK_OP_READ,
 	BLK_OP_WRITE,
-	BLK_OP_FLUSH, /* what was written before is on the disk when it is done */
+	BLK_OP_FLUSH,	/* what was written before is on the disk when it is done */
+	BLK_OP_DISCARD, /* the contents may be forgotten; success also if the file cannot */
+	BLK_OP_ZERO,	/* reads as zeros afterwards, if need be because zeros were written */
 };
 
 struct blk_req;
@@ -26,12 +28,16 @@ struct blk_op {
 	enum blk_op_kind kind;
 	int fd;
 	uint64_t off, len;
-	struct iovec *iov; /* len bytes; guest memory; the engine uses it up */
+	bool unmap;	   /* ZERO: the file may free the range */
+	struct iovec *iov; /* READ, WRITE: len bytes; guest memory; the engine uses it up */
 	unsigned niov;
 	uint64_t done; /* result: bytes moved, from the start on without a gap */
-	int error;     /* result: 0 when done == len, else -errno */
+	int error;     /* result: 0 when all of it is done, else -errno */
 
 	/* The engine's, from start() to blk_op_done(). */
+	bool by_writing;    /* ZERO: fallocate cannot do it here */
+	unsigned retries;   /* without progress */
+	struct iovec zeros; /* ZERO, by writing: the next piece */
 	struct blk_engine *engine;
 	struct uring_op ring_op;
 	struct blk_op *prev, *next;
@@ -51,7 +57,10 @@ struct blk_engine_class {
 	 * runs ends by itself. Device's lock held.
 	 */
 	void (*cancel)(struct blk_engine *engine);
-	/* Operations are on this file from now on; none is in flight. 0 or -errno. Main. */
+	/*
+	 * Operations are on this file from now on; none is in flight. 0, or -errno and the
+	 * file is the one before. Main.
+	 */
 	int (*set_file)(struct blk_engine *engine, int fd);
 	/* None is in flight. Main. */
 	void (*destroy)(struct blk_engine *engine);
@@ -64,5 +73,25 @@ struct blk_engine { /* embedded in the engine's object */
 /* An engine's answer to a start() that returned false. Takes the device's lock. */
 void blk_op_done(struct blk_op *op);
 
-/* preadv, pwritev, fdatasync on the calling thread. Stateless, so one is enough. */
+/* Calls on the calling thread. Stateless, so one is enough. */
 extern struct blk_engine blk_sync_engine;
+
+/* --- for engines -------------------------------------------------------------------- */
+
+/* The system call, or the ring's operation, that an operation needs next. */
+enum blk_call {
+	BLK_CALL_READ,	/* iov[0..niov), at off + done */
+	BLK_CALL_WRITE, /* the same */
+	BLK_CALL_SYNC,	/* fdatasync */
+	BLK_CALL_ALLOC, /* fallocate with blk_op_mode(), of off and len */
+};
+must_check enum blk_call blk_op_call(const struct blk_op *op);
+must_check int blk_op_mode(const struct blk_op *op);
+
+/*
+ * Takes the result of that call: what it moved, 0, or -errno. True: the operation has
+ * ended. False: it needs another call, because a transfer was short, a signal came
+ * between, or the file cannot do what it was asked for. Ends after so many calls in
+ * any case.
+ */
+must_check bool blk_op_take(struct blk_op *op, ssize_t res);

@@ -81,3 +81,51 @@ int blk_size(int fd, uint64_t *ret_bytes, struct err *e)
 	*ret_bytes = S_ISBLK(st.st_mode) ? bytes : (uint64_t)st.st_size;
 	return 0;
 }
+
+static bool is_block(unsigned bytes)
+{
+	return bytes >= 512 && bytes <= 1 << 20 && (bytes & (bytes - 1)) == 0;
+}
+
+struct blk_geometry blk_geometry_of(unsigned logical, unsigned physical, int offset,
+				    unsigned min_io, unsigned opt_io)
+{
+	struct blk_geometry g = { .logical = logical, .physical = physical };
+
+	if (!is_block(logical))
+		return (struct blk_geometry){ 0 };
+	if (!is_block(physical) || physical < logical)
+		g.physical = logical;
+	/* The driver has 8 bits for this number of blocks, and 16 for the next. */
+	if (offset > 0 && (unsigned)offset < g.physical && (unsigned)offset % logical == 0 &&
+	    (unsigned)offset / logical <= UINT8_MAX)
+		g.offset = (unsigned)offset;
+	if (min_io % logical == 0 && min_io / logical <= UINT16_MAX)
+		g.min_io = min_io;
+	if (opt_io % logical == 0)
+		g.opt_io = opt_io;
+	return g;
+}
+
+int blk_geometry(int fd, struct blk_geometry *ret, struct err *e)
+{
+	unsigned physical = 0, min_io = 0, opt_io = 0;
+	int logical = 0, offset = 0, r = FAULT(-EIO);
+	struct stat st = { 0 };
+
+	if (r == 0 && fstat(fd, &st) < 0)
+		r = -errno;
+	if (r == 0 && !S_ISBLK(st.st_mode)) {
+		*ret = (struct blk_geometry){ 0 };
+		return 0;
+	}
+	if (r == 0 && (ioctl(fd, BLKSSZGET, &logical) < 0 || ioctl(fd, BLKPBSZGET, &physical) < 0 ||
+		       ioctl(fd, BLKALIGNOFF, &offset) < 0 || ioctl(fd, BLKIOMIN, &min_io) < 0 ||
+		       ioctl(fd, BLKIOOPT, &opt_io) < 0))
+		r = -errno;
+	if (r < 0)
+		return err_set(e, ERR_INTERNAL, r, "cannot learn the drive's block size: %s",
+			       strerror(-r));
+	*ret = blk_geometry_of((unsigned)logical, physical, offset, min_io, opt_io);
+	return 0;
+}

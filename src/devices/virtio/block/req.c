@@ -9,7 +9,9 @@
 #include "devices/virtio/block/req.h"
 
 #include <assert.h>
+#include <string.h>
 
+#include "base/log.h"
 #include "devices/virtio/iov.h"
 
 struct header { /* 5.2.6 */
@@ -18,6 +20,15 @@ struct header { /* 5.2.6 */
 	uint64_t sector;
 };
 static_assert(sizeof(struct header) == 16, "virtio 1.2, 5.2.6");
+
+struct range { /* 5.2.6, of DISCARD and WRITE_ZEROES */
+	uint64_t sector;
+	uint32_t sectors;
+	uint32_t flags;
+};
+static_assert(sizeof(struct range) == 16, "virtio 1.2, 5.2.6");
+
+enum { RANGE_UNMAP = 1 };
 
 static uint64_t out_data(const struct virtq_chain *c)
 {
@@ -92,6 +103,45 @@ static enum blk_status plan_get_id(const struct blk_req *req)
 	return out_data(c) > 0 || in_data(c) < BLK_SERIAL ? BLK_S_IOERR : BLK_S_OK;
 }
 
+static enum blk_status plan_range(struct blk_req *req, enum blk_op_kind kind,
+				  const struct range *range)
+{
+	bool zero = kind == BLK_OP_ZERO;
+	uint64_t bytes = (uint64_t)range->sectors * BLK_SECTOR;
+	struct blk_op *op;
+
+	if (range->flags & ~(uint32_t)(zero ? RANGE_UNMAP : 0))
+		return BLK_S_UNSUPP;
+	if (range->sectors > (zero ? BLK_ZEROES_SECTORS : BLK_DISCARD_SECTORS) ||
+	    !in_bounds(req->blk, range->sector, bytes))
+		return BLK_S_IOERR;
+	op = add_op(req, kind);
+	op->off = range->sector * BLK_SECTOR;
+	op->len = bytes;
+	op->unmap = range->flags & RANGE_UNMAP;
+	return BLK_S_OK;
+}
+
+static enum blk_status plan_ranges(struct blk_req *req, enum blk_op_kind kind)
+{
+	uint64_t bytes = out_data(&req->chain);
+	enum blk_status status = BLK_S_OK;
+	struct range range;
+
+	if (!req->blk->discard)
+		return BLK_S_UNSUPP;
+	if (req->blk->read_only || in_data(&req->chain) > 0 || bytes % sizeof(range) != 0 ||
+	    bytes / sizeof(range) > BLK_RANGES_MAX)
+		return BLK_S_IOERR;
+	for (uint64_t at = 0; at < bytes && status == BLK_S_OK; at += sizeof(range)) {
+		if (virtq_chain_read(&req->chain, sizeof(struct header) + at, &range,
+				     sizeof(range)) < 0)
+			return BLK_S_IOERR;
+		status = plan_range(req, kind, &range);
+	}
+	return status;
+}
+
 /* Fills op[]; anything but OK is the whole answer, and nothing has been touched. */
 static enum blk_status plan(struct blk_req *req)
 {
@@ -109,6 +159,10 @@ static enum blk_status plan(struct blk_req *req)
 		return plan_flush(req);
 	case BLK_T_GET_ID:
 		return plan_get_id(req);
+	case BLK_T_DISCARD:
+		return plan_ranges(req, BLK_OP_DISCARD);
+	case BLK_T_WRITE_ZEROES:
+		return plan_ranges(req, BLK_OP_ZERO);
 	default:
 		return BLK_S_UNSUPP;
 	}
@@ -121,8 +175,11 @@ uint64_t blk_req_plan(struct blk_req *req)
 	req->nops = 0;
 	req->written = 0;
 	req->status = plan(req);
+	if (req->status != BLK_S_OK)
+		req->nops = 0;
+	/* Zeros may have to be written; forgetting moves nothing. */
 	for (unsigned i = 0; i < req->nops; i++)
-		bytes += req->op[i].len;
+		bytes += req->op[i].kind == BLK_OP_DISCARD ? 0 : req->op[i].len;
 	return bytes;
 }
 
@@ -158,27 +215,65 @@ static void count_done(struct blk_metrics *m, const struct blk_op *op)
 	case BLK_OP_FLUSH:
 		counter_inc(&m->flush_count);
 		return;
+	case BLK_OP_DISCARD: /* the contract has no counters for these */
+	case BLK_OP_ZERO:
+		return;
 	}
+}
+
+static const char *name_of(enum blk_op_kind kind)
+{
+	static const char *const names[] = {
+		[BLK_OP_READ] = "read",		[BLK_OP_WRITE] = "write",
+		[BLK_OP_FLUSH] = "flush",	[BLK_OP_DISCARD] = "discard",
+		[BLK_OP_ZERO] = "write zeroes",
+	};
+
+	return names[kind];
+}
+
+static void fail_op(struct blk *b, const struct blk_op *op)
+{
+	if (op->error == -ECANCELED) /* by a reset, and nobody's fault */
+		return;
+	counter_inc(&b->metrics.execute_fails);
+	log_guest(LOG_WARN, "%s: %s of %llu bytes at %llu failed: %s", vdev_name(&b->vdev),
+		  name_of(op->kind), (unsigned long long)op->len, (unsigned long long)op->off,
+		  strerror(-op->error));
+	if (op->kind == BLK_OP_FLUSH && b->flush_error == 0)
+		b->flush_error = op->error;
 }
 
 /* All operations have ended: one failure fails the request. */
 static void conclude(struct blk_req *req)
 {
-	struct blk_metrics *m = &req->blk->metrics;
+	struct blk *b = req->blk;
 
 	for (unsigned i = 0; i < req->nops; i++) {
-		const struct blk_op *op = &req->op[i];
+		struct blk_op *op = &req->op[i];
 
 		if (op->kind == BLK_OP_READ && req->status == BLK_S_OK)
 			req->written += op->done;
+		/* One that was under way when another failed has no say of its own. */
+		if (op->kind == BLK_OP_FLUSH && op->error == 0)
+			op->error = b->flush_error;
 		if (op->error < 0) {
 			req->status = BLK_S_IOERR;
-			counter_inc(&m->execute_fails);
+			fail_op(b, op);
 		} else {
-			count_done(m, op);
+			count_done(&b->metrics, op);
 		}
 	}
 	answer(req);
+}
+
+/* True: finished. */
+static bool start(struct blk *b, struct blk_op *op)
+{
+	/* The kernel would say that all is well now; what was lost stays lost. */
+	if (op->kind == BLK_OP_FLUSH && b->flush_error < 0)
+		return true;
+	return b->engine->class->start(b->engine, op);
 }
 
 void blk_req_run(struct blk_req *req)
@@ -192,7 +287,8 @@ void blk_req_run(struct blk_req *req)
 		req->written = BLK_SERIAL;
 	req->pending = req->nops;
 	for (unsigned i = 0; i < req->nops; i++)
-		req->pending -= b->engine->class->start(b->engine, &req->op[i]);
+		req->pending -= start(b, &req->op[i]);
+	b->held += req->pending;
 	if (req->pending == 0)
 		conclude(req);
 }
@@ -203,7 +299,8 @@ void blk_op_done(struct blk_op *op)
 	struct blk *b = req->blk;
 
 	vdev_lock(&b->vdev);
-	assert(req->pending > 0);
+	assert(req->pending > 0 && b->held > 0);
+	b->held--;
 	if (--req->pending == 0) {
 		conclude(req);
 		vdev_flush(&b->vdev, 0, b->starved ? VDEV_AGAIN : VDEV_LATER);

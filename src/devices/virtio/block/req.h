@@ -11,7 +11,11 @@ enum {
 	BLK_SERIAL = 20,  /* bytes of a GET_ID answer, 5.2.6 */
 	/* Header and status stand in descriptors of their own in every known driver. */
 	BLK_SEG_MAX = VIRTQ_MAX_SIZE - 2,
-	BLK_REQ_OPS = 1, /* one file, one operation; layers of files make it more */
+	/* Of a DISCARD or WRITE_ZEROES: ranges, and sectors in one of them (5.2.4). */
+	BLK_RANGES_MAX = 16,
+	BLK_DISCARD_SECTORS = 1 << 22,
+	BLK_ZEROES_SECTORS = 1 << 15, /* little: there are files that take zeros as data */
+	BLK_REQ_OPS = BLK_RANGES_MAX, /* an operation each; all else is one */
 };
 
 enum blk_type { /* 5.2.6 */
@@ -19,6 +23,8 @@ enum blk_type { /* 5.2.6 */
 		BLK_T_OUT = 1,
 		BLK_T_FLUSH = 4,
 		BLK_T_GET_ID = 8,
+		BLK_T_DISCARD = 11,
+		BLK_T_WRITE_ZEROES = 13,
 };
 
 enum blk_status { BLK_S_OK = 0, BLK_S_IOERR = 1, BLK_S_UNSUPP = 2 }; /* 5.2.6 */
@@ -31,7 +37,7 @@ struct blk_req {
 	uint64_t written;	/* bytes at the start of the writable part */
 	enum blk_status status; /* as far as is known */
 	unsigned nops, pending;
-	struct blk_op op[BLK_REQ_OPS];
+	struct blk_op *op; /* BLK_REQ_OPS */
 	struct virtq_chain chain;
 	struct iovec *data; /* VIRTQ_IOV_MAX, for the engine to use up */
 };
@@ -40,17 +46,23 @@ struct blk {
 	struct vdev vdev;
 	struct blk_metrics metrics;
 	struct vdev_limit limit;
-	struct blk_engine *engine; /* owned */
-	bool read_only;		   /* constant */
-	enum blk_cache cache;	   /* constant */
-	int fd;			   /* (L) */
-	uint64_t bytes;		   /* (L) of the file when it was opened */
-	uint64_t sectors;	   /* (L) */
-	char serial[BLK_SERIAL];   /* (L) */
-	bool starved;		   /* (L) a run ended for want of a free request */
-	struct blk_req *free;	   /* (L) */
-	struct blk_req *reqs;	   /* owned, as many as the engine is deep */
-	struct iovec *iov;	   /* owned; each request's chain and data */
+	struct blk_engine *engine;    /* owned */
+	bool read_only;		      /* constant */
+	enum blk_cache cache;	      /* constant */
+	bool discard;		      /* constant; DISCARD and WRITE_ZEROES are served */
+	struct blk_geometry geometry; /* constant */
+	int fd;			      /* (L) */
+	uint64_t bytes;		      /* (L) of the file when it was opened */
+	uint64_t sectors;	      /* (L) */
+	char serial[BLK_SERIAL];      /* (L) */
+	uint32_t discard_sectors;     /* (L) the file's unit of allocation */
+	int flush_error;	      /* (L) of the first FLUSH that failed, see block.h */
+	unsigned held;		      /* (L) operations that the engine has not finished */
+	bool starved;		      /* (L) a run ended because the engine has no room */
+	struct blk_req *free;	      /* (L) */
+	struct blk_req *reqs;	      /* owned, as many as the engine is deep */
+	struct blk_op *ops;	      /* owned; each request's operations */
+	struct iovec *iov;	      /* owned; each request's chain and data */
 };
 
 /*

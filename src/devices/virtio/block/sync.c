@@ -1,61 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine `Sync': operations are finished before start() returns. */
 #include <assert.h>
+#include <fcntl.h>
 #include <limits.h>
 
 #include "base/fault.h"
 #include "devices/virtio/block/engine.h"
-#include "devices/virtio/iov.h"
 #include "devices/virtio/virtq.h"
 
 static_assert((int)VIRTQ_IOV_MAX <= IOV_MAX, "one call takes a whole chain");
 
-static ssize_t move_some(const struct blk_op *op)
+static ssize_t call(const struct blk_op *op)
 {
 	off_t at = (off_t)(op->off + op->done);
-	int r = FAULT(-EIO);
 
-	if (r < 0) {
-		errno = -r;
-		return -1;
-	}
-	if (op->kind == BLK_OP_READ)
+	switch (blk_op_call(op)) {
+	case BLK_CALL_READ:
 		return preadv(op->fd, op->iov, (int)op->niov, at);
-	return pwritev(op->fd, op->iov, (int)op->niov, at);
-}
-
-/* Each pass moves bytes or ends it; a signal (EINTR) moves none and is rare. */
-static int move(struct blk_op *op)
-{
-	while (op->done < op->len) {
-		ssize_t n = move_some(op);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0) /* the file has become shorter than the disk */
-			return -EIO;
-		op->done += (uint64_t)n;
-		iov_advance(&op->iov, &op->niov, (uint64_t)n);
+	case BLK_CALL_WRITE:
+		return pwritev(op->fd, op->iov, (int)op->niov, at);
+	case BLK_CALL_SYNC:
+		return fdatasync(op->fd);
+	case BLK_CALL_ALLOC:
+		return fallocate(op->fd, blk_op_mode(op), (off_t)op->off, (off_t)op->len);
 	}
-	return 0;
+	return -1;
 }
 
-static int flush(int fd)
+static ssize_t result_of(const struct blk_op *op)
 {
 	int r = FAULT(-EIO);
+	ssize_t n;
 
 	if (r < 0)
 		return r;
-	/* Not again after EINTR or EIO: the kernel reports lost pages once only. */
-	return fdatasync(fd) < 0 ? -errno : 0;
+	n = call(op);
+	return n < 0 ? -errno : n;
 }
 
 static bool sync_start(struct blk_engine *engine, struct blk_op *op)
 {
 	(void)engine;
-	op->error = op->kind == BLK_OP_FLUSH ? flush(op->fd) : move(op);
+	if (op->kind != BLK_OP_FLUSH && op->len == 0)
+		return true;
+	while (!blk_op_take(op, result_of(op)))
+		;
 	return true;
 }
 

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine `Async' alone: what takes its time, and what is ended before its time.
+ * The disk is a pipe here, put into the ring's table behind the device's back: reads
+ * wait for as long as the test wants, and come in any length.
+ */
+#define DISK_ASYNC
+#include <linux/io_uring.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+
+#include "disk.h"
+
+enum { MANY = 256, TABLES = 0x4000, STATUSES = 0x8000, NOTHING_FOR_MS = 50 };
+
+static int pipe_fd[2];
+
+static void plug_pipe(enum blk_cache cache)
+{
+	plug_disk((struct blk_cfg){ .cache = cache });
+	CHECK_EQ(pipe2(pipe_fd, O_CLOEXEC), 0);
+	CHECK_EQ(ftruncate(disk, 0), 0); /* nothing in the page cache */
+	swap_file(pipe_fd[0]);
+}
+
+static void unplug_pipe(void)
+{
+	unplug_disk();
+	CHECK_EQ(close(pipe_fd[0]) + close(pipe_fd[1]), 0);
+}
+
+static void feed(unsigned from, unsigned len)
+{
+	for (unsigned i = from; i < from + len; i++) {
+		uint8_t b = pattern(i);
+
+		CHECK_EQ(write(pipe_fd[1], &b, 1), 1);
+	}
+}
+
+/* Some turns, for the ring may have work that never ends. */
+static void turn(void)
+{
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(loop_turn(&loop, 0), 0);
+}
+
+/* A queue of 256 requests, each a table of its own of header, 512 bytes and status. */
+static void offer_many(uint32_t type, unsigned n)
+{
+	uint16_t data = type == IN ? WRITE : 0;
+
+	wr(R_STATUS, 0);
+	memset(ram, 0, BUF);
+	seen_used = 0;
+	to_features_ok(VIRTIO_F_INDIRECT_DESC | F_FLUSH);
+	queue_setup(0);
+	wr(R_QUEUE_READY, 0);
+	wr(R_QUEUE_NUM, MANY);
+	wr(R_QUEUE_READY, 1);
+	wr(R_STATUS, RUN);
+	header(type, 0);
+	for (unsigned i = 0; i < n; i++) {
+		unsigned table = TABLES + 48 * i;
+
+		ram[STATUSES + i] = UNTOUCHED;
+		desc(table, 0, HEADER, 16, NEXT, 1);
+		desc(table, 1, DATA + SECTOR * i, type == FLUSH ? 0 : SECTOR, data | NEXT, 2);
+		desc(table, 2, STATUSES + i, 1, WRITE, 0);
+		desc(Q_DESC, i, table, 48, INDIRECT, 0);
+		put16(Q_AVAIL + 4 + 2 * i, (uint16_t)i);
+	}
+	put16(Q_AVAIL + 2, (uint16_t)n);
+	wr(R_NOTIFY, 0);
+}
+
+static unsigned answered(void)
+{
+	return get16(Q_USED + 2);
+}
+
+static unsigned with_status(unsigned n, uint8_t status)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		found += ram[STATUSES + i] == status;
+	return found;
+}
+
+/* --- reset ------------------------------------------------------------------------- */
+
+static bool reset_done;
+
+static void *reset_thread(void *arg)
+{
+	(void)arg;
+	wr(R_STATUS, 0);
+	__atomic_store_n(&reset_done, true, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* As a vCPU does it, while the loop turns. */
+static void reset(void)
+{
+	pthread_t id;
+
+	reset_done = false;
+	CHECK_EQ(pthread_create(&id, NULL, reset_thread, NULL), 0);
+	while (!__atomic_load_n(&reset_done, __ATOMIC_SEQ_CST))
+		CHECK_EQ(loop_turn(&loop, 10), 0);
+	CHECK_EQ(pthread_join(id, NULL), 0);
+	CHECK_EQ(rd(R_STATUS), 0);
+	CHECK(vdev_idle(dev));
+	CHECK_EQ(uring_inflight(ring), 0);
+}
+
+static void check_works(void)
+{
+	swap_file(disk);
+	CHECK_EQ(ftruncate(disk, SECTORS * SECTOR), 0);
+	run_device(F_FLUSH);
+	CHECK_EQ(request(OUT, 3, SECTOR, 0, 1), OK);
+	CHECK_EQ(request(IN, 3, SECTOR, WRITE, SECTOR + 1), OK);
+	CHECK_EQ(request(FLUSH, 0, 0, 0, 1), OK);
+}
+
+TEST(a_reset_ends_reads_that_would_not_end)
+{
+	plug_pipe(BLK_UNSAFE);
+	for (unsigned n = 1; n <= MANY; n = n == 1 ? BLK_ASYNC_DEPTH : 2 * n) {
+		offer_many(IN, n);
+		turn();
+		CHECK_EQ(answered(), 0);
+		CHECK_EQ(uring_inflight(ring), n < BLK_ASYNC_DEPTH ? n : BLK_ASYNC_DEPTH);
+		reset();
+		CHECK_EQ(answered(), 0); /* the driver has given its memory up */
+		CHECK_EQ(with_status(n, OK), 0);
+	}
+	CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 0); /* nobody's fault */
+	feed(0, SECTOR);					    /* nobody is there to take it */
+	turn();
+	CHECK_EQ(ram[DATA], 0);
+	check_works();
+	unplug_pipe();
+}
+
+TEST(a_reset_ends_writes_that_would_not_end)
+{
+	plug_pipe(BLK_UNSAFE);
+	swap_file(pipe_fd[1]);
+	offer_many(OUT, BLK_ASYNC_DEPTH + 64); /* more than a pipe holds */
+	turn();
+	CHECK(uring_inflight(ring) > 0);
+	reset();
+	check_works();
+	unplug_pipe();
+}
+
+TEST(a_reset_between_the_parts_of_a_read)
+{
+	plug_pipe(BLK_UNSAFE);
+	offer_many(IN, 2);
+	turn();
+	feed(0, 100);
+	turn();
+	CHECK_EQ(uring_inflight(ring), 2);
+	reset();
+	check_works();
+	unplug_pipe();
+}
+
+TEST(a_reset_among_flushes)
+{
+	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
+	for (unsigned i = 0; i < 20; i++) {
+		offer_many(FLUSH, 64);
+		CHECK_EQ(loop_turn(&loop, 0), 0);
+		reset();
+	}
+	CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 0);
+	check_works();
+	unplug_disk();
+}
+
+/* --- transfers --------------------------------------------------------------------- */
+
+TEST(a_read_in_small_parts)
+{
+	const struct piece p[] = { { HEADER, 16, 0 },
+				   { DATA, 200, WRITE },
+				   { DATA + 200, SECTOR - 200 + 1, WRITE } };
+	uint32_t head, len;
+
+	plug_pipe(BLK_UNSAFE);
+	header(IN, 0);
+	chain_of(p, 3, 0);
+	wr(R_NOTIFY, 0);
+	turn();
+	for (unsigned i = 0; i < SECTOR; i += 64) {
+		CHECK(!used(&head, &len));
+		feed(i, 64);
+		turn();
+	}
+	CHECK(used(&head, &len));
+	CHECK_EQ(len, SECTOR + 1);
+	CHECK(data_is(DATA, 0, SECTOR));
+	CHECK_EQ(ram[DATA + SECTOR], OK);
+	unplug_pipe();
+}
+
+TEST(an_end_in_the_middle_of_a_read)
+{
+	plug_pipe(BLK_UNSAFE);
+	feed(0, 100);
+	CHECK_EQ(close(pipe_fd[1]), 0);
+	CHECK_EQ(request(IN, 0, SECTOR, WRITE, 100), IOERR);
+	CHECK(data_is(DATA, 0, 100));
+	CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 1);
+	pipe_fd[1] = dup(disk);
+	unplug_pipe();
+}
+
+TEST(a_full_ring_holds_the_rest_back)
+{
+	uint64_t kicks;
+
+	plug_pipe(BLK_UNSAFE);
+	offer_many(IN, MANY);
+	turn();
+	CHECK_EQ(uring_inflight(ring), BLK_ASYNC_DEPTH);
+	kicks = counter_get(&blk_metrics(dev)->queue_event_count);
+	for (unsigned i = 0; i < 100; i++)
+		CHECK_EQ(loop_turn(&loop, 0), 0);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->queue_event_count), kicks); /* no spinning */
+	CHECK_EQ(counter_get(&blk_metrics(dev)->io_engine_throttled_events), 1);
+	for (unsigned i = 0; i < MANY; i++) {
+		feed(0, SECTOR);
+		CHECK_EQ(loop_turn(&loop, 0), 0);
+		CHECK(uring_inflight(ring) <= BLK_ASYNC_DEPTH);
+	}
+	settle();
+	CHECK_EQ(answered(), MANY);
+	CHECK_EQ(with_status(MANY, OK), MANY);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->read_bytes), MANY * SECTOR);
+	unplug_pipe();
+}
+
+TEST(a_pause_waits_for_what_runs)
+{
+	struct err e;
+
+	plug_pipe(BLK_UNSAFE);
+	offer_many(IN, 2);
+	turn();
+	vdev_pause(dev);
+	feed(0, SECTOR);
+	turn();
+	CHECK_EQ(answered(), 1);
+	CHECK(!vdev_idle(dev));
+	CHECK_EQ(blk_replace(dev, disk, &e), -EBUSY);
+	feed(0, SECTOR);
+	settle();
+	CHECK(vdev_idle(dev));
+	CHECK_EQ(with_status(2, OK), 2);
+	vdev_resume(dev);
+	settle();
+	check_works();
+	unplug_pipe();
+}
+
+/* --- flushes ----------------------------------------------------------------------- */
+
+TEST(flushes_offered_at_once_are_all_carried_out)
+{
+	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
+	offer_many(FLUSH, 100);
+	settle();
+	CHECK_EQ(with_status(100, OK), 100);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->flush_count), 100);
+	unplug_disk();
+}
+
+TEST(one_that_fails_fails_all_behind_it)
+{
+	bool failed = false;
+
+	if (!HAVE_FAULTS)
+		SKIP("built without WISP_FAULTS");
+	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
+	for (unsigned n = 0; !failed; n++) {
+		offer_many(FLUSH, 10);
+		fault_arm(n);
+		settle();
+		CHECK(fault_fired());
+		fault_arm(-1);
+		failed = with_status(10, IOERR) > 0;
+	}
+	CHECK_EQ(with_status(10, IOERR), 10);
+	unplug_disk();
+}
+
+/* --- files ------------------------------------------------------------------------- */
+
+/* The kernel empties the slot before it sees that it will not have the new file. */
+TEST(a_file_that_a_ring_refuses_leaves_the_old_one)
+{
+	struct io_uring_params p = { 0 };
+	int other = (int)syscall(SYS_io_uring_setup, 1, &p);
+	struct err e = { 0 };
+
+	CHECK(other >= 0);
+	plug_disk((struct blk_cfg){ 0 });
+	CHECK(blk_replace(dev, other, &e) < 0);
+	CHECK(strstr(e.msg, "io_engine `Async'") != NULL);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->update_fails), 1);
+	CHECK_EQ(request(OUT, 3, SECTOR, 0, 1), OK);
+	CHECK_EQ(close(other), 0);
+	unplug_disk();
+}
+
+TEST(creation_under_faults)
+{
+	struct err e;
+
+	if (!HAVE_FAULTS)
+		SKIP("built without WISP_FAULTS");
+	disk = make_disk(SECTOR);
+	for (unsigned n = 0;; n++) {
+		struct blk_cfg cfg = { .id = "x", .engine = next_engine() };
+		int r;
+
+		cfg.fd = fcntl(disk, F_DUPFD_CLOEXEC, 0);
+		slots = 0;
+		e = (struct err){ 0 };
+		fault_arm(n);
+		r = blk_create(&cfg, &dev, &e);
+		CHECK_EQ(fault_fired(), r < 0);
+		fault_arm(-1);
+		if (r == 0) {
+			CHECK(n >= 6);
+			break;
+		}
+		CHECK(strstr(e.msg, "block `x'") != NULL);
+		cfg.engine->class->destroy(cfg.engine); /* both are still ours */
+		CHECK_EQ(close(cfg.fd), 0);
+	}
+	plug(dev);
+	unplug_disk(); /* nothing was ever in flight */
+}
+
+TEST(an_engine_without_memory)
+{
+	struct blk_engine *engine = NULL;
+	struct err e = { 0 };
+
+	if (!HAVE_FAULTS)
+		SKIP("built without WISP_FAULTS");
+	fault_arm(0);
+	CHECK_EQ(blk_async_create(NULL, 0, &engine, &e), -ENOMEM);
+	fault_arm(-1);
+	CHECK(!engine);
+	CHECK(strstr(e.msg, "io_engine `Async'") != NULL);
+}
