@@ -93,7 +93,7 @@ static void check_slowness(const struct probe_result *res)
 {
 	if (res->cannot)
 		say(FAIL, "/dev/kvm",
-		    "kernel-mode guest code is interpreted, and the interpreter cannot do `%s'; "
+		    "kernel-mode guest code is interpreted, and the interpreter cannot do %s; "
 		    "Linux will not boot; use a host whose processor virtualises, or enable "
 		    "nested virtualisation in the hypervisor around this one",
 		    res->cannot);

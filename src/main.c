@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/term.h"
 #include "check_host.h"
 #include "conf/config.h"
 #include "jail/core_sched.h"
@@ -77,7 +78,8 @@ static int say_goodbye(int status, enum end_reason reason)
 
 static int read_text(const char *path, char **ret_text, size_t *ret_len, struct err *e)
 {
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	/* Blocking: whoever names a pipe wants what comes out of it. */
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	autofree char *text = malloc(CONFIG_FILE_MAX);
 	size_t len = 0;
 	ssize_t n = 1;
@@ -204,7 +206,9 @@ static int wire(struct process *p, struct err *e)
 	if (r < 0)
 		return err_set(e, ERR_INTERNAL, r, "epoll: %s", strerror(-r));
 	p->has_loop = true;
-	p->console_in = fd_input_of(STDIN_FILENO);
+	/* A shell's background job would be stopped by the first look at its terminal. */
+	if (!term_in_background(STDIN_FILENO))
+		p->console_in = fd_input_of(STDIN_FILENO);
 	p->console_out = fd_output_of(STDOUT_FILENO);
 	vmm.isolation = p->isolation;
 	vmm.stdin_fd = p->console_in;
@@ -250,14 +254,18 @@ static int run(struct process *p)
 		return failed(&e);
 	filter_set_report_fd(log_fd());
 	log_info("Running %s", VERSION_LINE);
+	if (p->console_in < 0)
+		log_info("The guest's console has no input: standard input is another job's "
+			 "terminal, or cannot be read");
 	if (p->opt.core_sched && share_no_core(&e) < 0)
 		return failed(&e);
 	if (p->opt.config_file && configure_from_file(p, &e) < 0)
 		return bad_configuration(p, &e);
-	if (start_api(p, &e) < 0)
-		return failed(&e);
+	/* First in the queue: a client that is quick must not start another machine. */
 	if (p->opt.config_file)
 		start_from_file(p);
+	if (start_api(p, &e) < 0)
+		return failed(&e);
 	r = loop_run(&p->loop);
 	if (r < 0) {
 		log_err("epoll_wait: %s", strerror(-r));
@@ -286,6 +294,11 @@ int main(int argc, char **argv)
 	bool stuck;
 	int status;
 
+	if (fd_fill_standard() < 0) {
+		fprintf(stderr, "A standard descriptor is closed, and /dev/null is no help: %s\n",
+			strerror(errno));
+		return EXIT_GENERIC;
+	}
 	if (options_parse(argc, argv, &p.opt, &e) < 0) {
 		log_init(OPTIONS_ID_DEFAULT);
 		fprintf(stderr, "Arguments parsing error: %s\n\nFor more information try --help.\n",

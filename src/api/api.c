@@ -181,7 +181,10 @@ static void serve(struct http_req *req)
 		return;
 	}
 	req->reply.deprecated = out.deprecated;
-	if (r < 0)
+	/* Of an action's error -EBADMSG would be the host's: a damaged file system says so. */
+	if (r == -EBADMSG)
+		reply_undecoded(&req->reply, &e);
+	else if (r < 0)
 		reply_fault(&req->reply, &e);
 	else
 		reply_body(&req->reply, out.view, out.body);
@@ -262,6 +265,8 @@ static int bind_path(int fd, const char *path, struct err *e)
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int r = FAULT(-EACCES);
 
+	if (path[0] == '\0') /* the kernel would take it for an abstract name */
+		return err_set(e, ERR_INVALID, -EINVAL, "The path of the API socket is empty.");
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return err_set(e, ERR_INVALID, -ENAMETOOLONG,
 			       "The path of the API socket has %zu bytes; a Unix socket's path "

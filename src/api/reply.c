@@ -109,12 +109,16 @@ void reply_fault(struct reply *reply, const struct err *e)
 {
 	char message[MESSAGE_MAX];
 
-	if (e->code == -EBADMSG)
-		snprintf(message, sizeof(message),
-			 "An error occurred when deserializing the json body of a request: %s.",
-			 e->msg);
-	else
-		snprintf(message, sizeof(message), "%s", e->msg);
+	snprintf(message, sizeof(message), "%s", e->msg);
+	fail(reply, status_of(e->kind), "fault_message", message);
+}
+
+void reply_undecoded(struct reply *reply, const struct err *e)
+{
+	char message[MESSAGE_MAX];
+
+	snprintf(message, sizeof(message),
+		 "An error occurred when deserializing the json body of a request: %s.", e->msg);
 	fail(reply, status_of(e->kind), "fault_message", message);
 }
 

@@ -36,6 +36,9 @@ void reply_body(struct reply *reply, struct view *view, const char *body);
 /* {"fault_message":...}; the kind decides the status. */
 void reply_fault(struct reply *reply, const struct err *e);
 
+/* The same for a body that could not be decoded: the contract's preamble goes before it. */
+void reply_undecoded(struct reply *reply, const struct err *e);
+
 /* 400 {"error":...}. */
 printf_like(2, 3) void reply_transport(struct reply *reply, const char *fmt, ...);
 

@@ -73,3 +73,12 @@ int fd_input_of(int fd)
 {
 	return own_of(fd, O_RDONLY);
 }
+
+int fd_fill_standard(void)
+{
+	/* A jail need not have /dev/null: it is looked for only when it is wanted. */
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_CLOEXEC) != fd)
+			return errno ? -errno : -EBADF;
+	return 0;
+}

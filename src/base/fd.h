@@ -29,3 +29,10 @@ must_check int fd_output_of(int fd);
 
 /* The same for an input. */
 must_check int fd_input_of(int fd);
+
+/*
+ * Opens /dev/null as each of descriptors 0, 1 and 2 that is closed, so that no disk,
+ * socket or log becomes what the C library writes its last words to, or what is read
+ * as the console. Before anything else is opened. -errno.
+ */
+must_check int fd_fill_standard(void);

@@ -135,9 +135,14 @@ static void put_prefix(struct text *t, enum log_level level, const char *file, i
 /* A line stays a line and a terminal stays a terminal, whatever the text holds. */
 static void make_printable(char *s)
 {
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)s[0], next = (unsigned char)s[1];
+
+		if (c < 0x20 || c == 0x7f)
 			*s = '?';
+		else if (c == 0xc2 && next >= 0x80 && next <= 0x9f) /* U+0080 to U+009F */
+			s[0] = s[1] = '?';
+	}
 }
 
 void log_write(enum log_level level, const char *file, int line, const char *fmt, ...)

@@ -11,6 +11,13 @@
 static struct termios saved;
 static int raw_fd = -1;
 
+bool term_in_background(int fd)
+{
+	pid_t foreground = tcgetpgrp(fd);
+
+	return foreground >= 0 && foreground != getpgrp();
+}
+
 int term_make_raw(int fd)
 {
 	struct termios raw;

@@ -7,6 +7,12 @@
 
 #include "base/cc.h"
 
+/*
+ * Whether `fd' is our controlling terminal and another job has it. Then reading from it,
+ * or changing its settings, would stop this process.
+ */
+bool term_in_background(int fd);
+
 /* 0 also when `fd' is no terminal. Remembers the settings. -errno. */
 must_check int term_make_raw(int fd);
 

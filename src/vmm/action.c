@@ -62,7 +62,8 @@ static int put_drive(struct vmm *vmm, const struct action *a, struct err *e)
 	autoclose int fd = -1;
 	int r = blk_open(a->drive.path_on_host, a->drive.is_read_only, &fd, e);
 	if (r < 0)
-		return err_wrap(e, "Unable to create the virtio block device");
+		return err_wrap(e, "Unable to create the virtio block device: Virtio backend "
+				   "error");
 	r = conf_config_put_drive(&vmm->config, &a->drive, e);
 	if (r < 0)
 		return r;

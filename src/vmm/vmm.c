@@ -283,6 +283,7 @@ static void on_end(struct loop_src *src, uint32_t events)
 			    end_reason_name(vmm->end)) < 0)
 			fail_current(vmm);
 	}
+	take_next(vmm); /* those that waited behind it are refused while there is time */
 }
 
 static void on_boot_timer(struct loop_src *src, uint32_t events)
@@ -381,6 +382,8 @@ int vmm_begin_pause(struct vmm *vmm)
 		return ACTION_DONE;
 	vmm->state = VMM_PAUSING;
 	machine_park(vmm->machine);
+	/* A vCPU that had not even left its last pause stays parked and says nothing. */
+	fd_event_signal(vmm->vcpu_src.fd);
 	vmm->settle_since = clock_monotonic();
 	settle_again(vmm, SETTLE_WARN_S * USEC_PER_SEC);
 	return ACTION_PENDING;

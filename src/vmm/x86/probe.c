@@ -17,24 +17,28 @@
 #include "vmm/x86/regs.h"
 
 enum { MEM_SIZE = 2 << 20, LIMIT_MS = 2000, AGAIN_MS = 100, STEP_PORT = 0x80 };
-#define LOOPS 100000
+#define LOOPS  50000
+#define ROUNDS 4
 
 #define TEXT_OF_(x) #x
 #define TEXT_OF(x)  TEXT_OF_(x)
 
 /*
  * 64-bit kernel mode, as the machine starts a vCPU. After each step the guest writes
- * to STEP_PORT: at once, after a loop, after a return from an interrupt, and after an
- * exchange of 16 bytes.
+ * to STEP_PORT: at once, after each round of a loop, after a return from an interrupt,
+ * and after an exchange of 16 bytes.
  */
 /* clang-format off */
 __asm__(".pushsection .rodata\n"
 	"probe_code:\n"
 	"	out	%al, $0x80\n"
-	"	mov	$" TEXT_OF(LOOPS) ", %ecx\n"
+	"	mov	$" TEXT_OF(ROUNDS) ", %ebx\n"
+	"0:	mov	$" TEXT_OF(LOOPS) ", %ecx\n"
 	"1:	dec	%ecx\n"
 	"	jnz	1b\n"
 	"	out	%al, $0x80\n"
+	"	dec	%ebx\n"
+	"	jnz	0b\n"
 	"	mov	%rsp, %rdx\n"
 	"	mov	%ss, %eax\n"
 	"	push	%rax\n"
@@ -55,8 +59,9 @@ __asm__(".pushsection .rodata\n"
 /* clang-format on */
 extern const uint8_t probe_code[], probe_code_end[];
 
-static const char *const steps[] = { "out", "loop", "iretq", "cmpxchg16b" };
-enum { STEP_START, STEP_LOOP };
+static const char *const steps[] = { "a port write", "a loop in useful time", "iretq",
+				     "cmpxchg16b" };
+enum { STEP_LOOP = 1 };
 
 struct guest { /* all owned */
 	struct kvm kvm;
@@ -166,20 +171,38 @@ static usec_t own_loop(void)
 	return clock_monotonic() - start + 1;
 }
 
+/* Until the guest writes to its port. False: it came back for another reason. */
+static bool run_to_port(struct guest *g)
+{
+	return ioctl(g->vcpu, KVM_RUN, 0) == 0 && g->run->exit_reason == KVM_EXIT_IO &&
+	       g->run->io.port == STEP_PORT;
+}
+
+/* The best of some rounds: others may have had the processor in between. */
+static bool run_loop(struct guest *g, struct probe_result *res)
+{
+	usec_t best = UINT64_MAX, own = UINT64_MAX;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		usec_t here = own_loop(), start = clock_monotonic(), there;
+
+		if (!run_to_port(g))
+			return false;
+		there = clock_monotonic() - start;
+		best = there < best ? there : best;
+		own = here < own ? here : own;
+	}
+	res->slowdown = (unsigned)(best / own);
+	return true;
+}
+
 static void run_steps(struct guest *g, struct probe_result *res)
 {
-	usec_t own = own_loop(), start = 0;
-
 	for (unsigned step = 0; step < ARRAY_SIZE(steps); step++) {
-		if (ioctl(g->vcpu, KVM_RUN, 0) < 0 || g->run->exit_reason != KVM_EXIT_IO ||
-		    g->run->io.port != STEP_PORT) {
+		if (step == STEP_LOOP ? !run_loop(g, res) : !run_to_port(g)) {
 			res->cannot = steps[step];
 			return;
 		}
-		if (step == STEP_START)
-			start = clock_monotonic();
-		if (step == STEP_LOOP)
-			res->slowdown = (unsigned)((clock_monotonic() - start) / own);
 	}
 }
 

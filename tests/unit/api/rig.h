@@ -41,6 +41,7 @@ struct vmm {
 	enum action_type last; /* (A) */
 	const char *failure;   /* (A) NULL: actions succeed */
 	enum err_kind kind;    /* of the failure; constant while actions run */
+	int code;	       /* likewise; 0: -EINVAL */
 };
 
 static struct vmm rig_vmm;
@@ -66,7 +67,8 @@ static inline void rig_answer(struct action *action)
 	const char *failure = rig_get(failure);
 
 	if (failure)
-		(void)!err_set(&action->err, rig_vmm.kind, -EINVAL, "%s", failure);
+		(void)!err_set(&action->err, rig_vmm.kind, rig_vmm.code ? rig_vmm.code : -EINVAL,
+			       "%s", failure);
 	pthread_mutex_lock(&rig_vmm.lock);
 	action->done(action);
 	pthread_mutex_unlock(&rig_vmm.lock);

@@ -61,6 +61,11 @@ TEST(errors_have_one_shape_and_the_right_status)
 	CHECK_TEXT(a.body,
 		   "{\"fault_message\":\"Machine config error: \\\"x\\\"\\\\\\u000a\xc3\xa4?\"}");
 	CHECK_TEXT(header_of(&a, "Content-Type"), "application/json");
+	/* The host's EBADMSG (a damaged file system) is no word about the body. */
+	rig_vmm.code = -EBADMSG;
+	rig_set(failure, "Boot source error: Bad message");
+	call_api(fd, "PUT", "/machine-config", machine, &a);
+	CHECK_TEXT(a.body, "{\"fault_message\":\"Boot source error: Bad message\"}");
 	rig_vmm.kind = ERR_TOO_LARGE;
 	rig_set(failure, "full");
 	call_api(fd, "PATCH", "/vm", "{\"state\":\"Paused\"}", &a);

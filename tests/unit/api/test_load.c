@@ -423,6 +423,9 @@ TEST(the_path_may_have_107_bytes)
 	cfg.sock_path = path;
 	CHECK_EQ(start_fails(&cfg, "has 108 bytes; a Unix socket's path may have 107"),
 		 -ENAMETOOLONG);
+	cfg.sock_path = "";
+	CHECK_EQ(start_fails(&cfg, "path of the API socket is empty"), -EINVAL);
+	cfg.sock_path = path;
 	path[107] = '\0';
 	CHECK_EQ(api_start(&cfg, &rig_api, &e), 0);
 	CHECK_EQ(access(path, F_OK), 0);

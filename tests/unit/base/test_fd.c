@@ -59,6 +59,28 @@ TEST(an_output_is_made_and_not_truncated)
 	CHECK_EQ(fd_open_output("/proc/self/none/x"), -ENOENT);
 }
 
+/* Whoever started us may have closed them; then the next file opened would be one of them. */
+TEST(closed_standard_descriptors_are_filled)
+{
+	struct stat null, st;
+	int fd = dup(STDERR_FILENO);
+
+	CHECK_EQ(stat("/dev/null", &null), 0);
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	CHECK_EQ(fd_fill_standard(), 0);
+	for (int i = STDIN_FILENO; i <= STDOUT_FILENO; i++) {
+		CHECK_EQ(fstat(i, &st), 0);
+		CHECK_EQ(st.st_rdev, null.st_rdev);
+	}
+	close(STDIN_FILENO);
+	CHECK_EQ(fd_fill_standard(), 0);
+	CHECK_EQ(fstat(STDIN_FILENO, &st), 0);
+	CHECK_EQ(dup(fd), fd + 1); /* nothing else was left open */
+	CHECK_EQ(fd_fill_standard(), 0);
+	CHECK_EQ(dup(fd), fd + 2);
+}
+
 TEST(a_fifo_without_reader_is_an_output)
 {
 	char path[] = "/tmp/fifo-XXXXXX";

@@ -162,6 +162,10 @@ TEST(control_characters_cannot_break_a_line)
 	text = contents("l");
 	CHECK_EQ(lines(text), 1);
 	CHECK(strstr(text, "] a?b?c?[31md??e\xc3\xa9\n"));
+	/* U+0080 to U+009F too: the last but four begins a terminal's commands as ESC [ does. */
+	log_info("%s", "\xc2\x80 \xc2\x9b"
+		       "2J \xc2\x9f \xc2\xa0 \xc2");
+	CHECK(strstr(contents("l"), "] ?? ??2J ?? \xc2\xa0 \xc2\n"));
 	finish();
 }
 

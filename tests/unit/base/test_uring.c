@@ -184,6 +184,53 @@ TEST(cancels_fit_beside_a_full_ring)
 	stop();
 }
 
+TEST(cancels_beyond_the_depth_are_left_out)
+{
+	static char buf[DEPTH];
+	struct iovec iov[DEPTH];
+	int p[2];
+
+	start();
+	CHECK_EQ(pipe(p), 0);
+	CHECK_EQ(uring_set_file(ring, 0, p[0]), 0);
+	for (unsigned i = 0; i < DEPTH; i++) {
+		iov[i] = (struct iovec){ &buf[i], 1 };
+		uring_readv(ring, &calls[i].op, 0, &iov[i], 1, UINT64_MAX);
+	}
+	for (unsigned i = 0; i < 4 * DEPTH; i++)
+		uring_cancel(ring, &calls[i % DEPTH].op);
+	turn_until_idle();
+	/* And there is room again. */
+	calls[0].called = false;
+	uring_readv(ring, &calls[0].op, 0, &iov[0], 1, UINT64_MAX);
+	CHECK_EQ(loop_turn(&loop, 0), 0);
+	uring_cancel(ring, &calls[0].op);
+	turn_until_idle();
+	CHECK(calls[0].called);
+	stop();
+}
+
+TEST(what_could_not_be_submitted_goes_later)
+{
+	char c = 0;
+	struct iovec iov = { &c, 1 };
+	int fd = make_file(1);
+
+	start();
+	CHECK_EQ(uring_set_file(ring, 0, fd), 0);
+	fault_arm(0);
+	uring_readv(ring, &calls[0].op, 0, &iov, 1, 0);
+	CHECK_EQ(loop_turn(&loop, 0), 0);
+#ifdef WISP_FAULTS
+	CHECK(fault_fired());
+	CHECK_EQ(uring_inflight(ring), 1);
+#endif
+	turn_until_idle();
+	CHECK_EQ(calls[0].res, 1);
+	close(fd);
+	stop();
+}
+
 TEST(everything_else_is_refused)
 {
 	static const uint8_t allowed[] = { IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,

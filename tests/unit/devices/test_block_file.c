@@ -67,6 +67,81 @@ TEST(opening_under_faults)
 	CHECK(fault_fired());
 }
 
+TEST(what_a_medium_says_of_itself)
+{
+	static const struct {
+		unsigned logical, physical;
+		int offset;
+		unsigned min_io, opt_io;
+		struct blk_geometry expected;
+	} rows[] = {
+		{ 512, 512, 0, 512, 0, { 512, 512, 0, 512, 0 } },
+		{ 512, 4096, 3584, 4096, 1 << 20, { 512, 4096, 3584, 4096, 1 << 20 } },
+		{ 4096, 4096, 0, 4096, 65536, { 4096, 4096, 0, 4096, 65536 } },
+		{ 256, 512, 0, 512, 0, { 0 } },
+		{ 513, 4096, 0, 512, 0, { 0 } },
+		{ 0, 4096, 0, 512, 0, { 0 } },
+		{ 4096, 512, 0, 4096, 0, { 4096, 4096, 0, 4096, 0 } },
+		{ 512, 4097, 0, 512, 0, { 512, 512, 0, 512, 0 } },
+		{ 512, 4096, 4096, 512, 0, { 512, 4096, 0, 512, 0 } },
+		{ 512, 4096, -1, 512, 0, { 512, 4096, 0, 512, 0 } },
+		{ 512, 4096, 100, 512, 0, { 512, 4096, 0, 512, 0 } },
+		{ 512, 1 << 20, 512 * 255, 512, 0, { 512, 1 << 20, 512 * 255, 512, 0 } },
+		{ 512, 1 << 20, 512 * 256, 512, 0, { 512, 1 << 20, 0, 512, 0 } },
+		{ 512, 512, 0, 512 * 65535, 0, { 512, 512, 0, 512 * 65535, 0 } },
+		{ 512, 512, 0, 512 * 65536, 100, { 512, 512, 0, 0, 0 } },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct blk_geometry g = blk_geometry_of(rows[i].logical, rows[i].physical,
+							rows[i].offset, rows[i].min_io,
+							rows[i].opt_io);
+
+		CHECK_EQ(memcmp(&g, &rows[i].expected, sizeof(g)), 0);
+	}
+}
+
+TEST(an_image_has_no_geometry)
+{
+	struct blk_geometry g = { .logical = 1 };
+	struct err e = { 0 };
+
+	disk = make_disk(SECTOR);
+	CHECK_EQ(blk_geometry(disk, &g, &e), 0);
+	CHECK_EQ(g.logical + g.physical, 0);
+	CHECK_EQ(blk_geometry(9999, &g, &e), -EBADF);
+	CHECK(strstr(e.msg, "block size") != NULL);
+	close(disk);
+}
+
+#define F_BLK_SIZE (UINT32_C(1) << 6)
+#define F_TOPOLOGY (UINT32_C(1) << 10)
+
+/* The words of configuration space that depend on the medium. */
+static void check_medium(struct blk_geometry g, uint32_t features, uint32_t blk_size,
+			 uint32_t topology, uint32_t opt_io)
+{
+	plug_disk((struct blk_cfg){ .geometry = g });
+	wr(R_DEVICE_FEATURES_SEL, 0);
+	CHECK_EQ(rd(R_DEVICE_FEATURES) & (F_BLK_SIZE | F_TOPOLOGY), features);
+	CHECK_EQ(rd(R_CONFIG), SECTORS);
+	CHECK_EQ(rd(R_CONFIG + 20), blk_size);
+	CHECK_EQ(rd(R_CONFIG + 24), topology);
+	CHECK_EQ(rd(R_CONFIG + 28), opt_io);
+	CHECK_EQ(request(IN, 1, SECTOR, WRITE, SECTOR + 1), OK);
+	unplug_disk();
+}
+
+TEST(large_blocks_are_told_to_the_driver)
+{
+	check_medium((struct blk_geometry){ 0 }, 0, 0, 0, 0);
+	check_medium((struct blk_geometry){ 512, 512, 0, 512, 4096 }, 0, 0, 0, 0);
+	check_medium((struct blk_geometry){ 512, 4096, 3584, 4096, 65536 }, F_TOPOLOGY, 0,
+		     3 | 7 << 8 | 8 << 16, 128);
+	check_medium((struct blk_geometry){ 4096, 4096, 0, 4096, 65536 }, F_BLK_SIZE | F_TOPOLOGY,
+		     4096, 0 | 1 << 16, 16);
+}
+
 TEST(creation_under_faults)
 {
 	if (!HAVE_FAULTS)

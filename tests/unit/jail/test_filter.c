@@ -173,6 +173,7 @@ static const struct call allowed_to_api[] = {
 
 static const struct call allowed_to_vmm[] = {
 	{ SYS_epoll_wait, { BAD_FD } },
+	{ SYS_poll, { 0 } },
 	{ SYS_openat, { BAD_FD } },
 	{ SYS_preadv2, { BAD_FD } },
 	{ SYS_pwritev, { BAD_FD } },

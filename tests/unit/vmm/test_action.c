@@ -129,7 +129,13 @@ TEST(drives)
 	snprintf(a.drive.path_on_host, sizeof(a.drive.path_on_host), "/nonexistent");
 	CHECK_EQ(run(ACTION_PUT_DRIVE), -ENOENT);
 	expect_msg("drive", a.err.msg,
-		   "Drive config error: Unable to create the virtio block device: *");
+		   "Drive config error: Unable to create the virtio block device: Virtio backend "
+		   "error: Error manipulating the backing file: No such file or directory (os "
+		   "error 2) /nonexistent");
+	/* A path of any length leaves the reason whole. */
+	memset(a.drive.path_on_host, 'x', sizeof(a.drive.path_on_host) - 1);
+	CHECK_EQ(run(ACTION_PUT_DRIVE), -ENAMETOOLONG);
+	CHECK(strstr(a.err.msg, "File name too long (os error 36) xxx"));
 	CHECK_EQ(vmm->config.ndrives, 0);
 	CHECK_EQ(files_drive(&vmm->files, "d"), -1);
 	end();

@@ -226,8 +226,10 @@ TEST(what_fails_changes_nothing)
 	start(true);
 	CHECK_EQ(patch("small"), 0);
 	CHECK_EQ(patch("missing"), -ENOENT);
-	expect_msg("missing", action.err.msg, CANNOT "Virtio backend error: cannot open `*");
-	CHECK(strstr(action.err.msg, "/missing': No such file or directory." VERIFY));
+	expect_msg("missing", action.err.msg,
+		   CANNOT "Virtio backend error: Error manipulating the backing file: No such "
+			  "file or directory (os error 2) *");
+	CHECK(strstr(action.err.msg, "/missing." VERIFY));
 	CHECK_EQ(patch("."), -EINVAL);
 	CHECK(strstr(action.err.msg, "is a directory: a drive needs a regular file"));
 	CHECK_EQ(patch(NULL), -EINVAL);
@@ -405,16 +407,21 @@ TEST(a_paused_machine_stays_paused)
 
 TEST(the_machine_ends_meanwhile)
 {
+	static struct action second;
+
 	start(false);
 	pretend_inflight(1);
 	patch_of("small");
 	submit(ACTION_PATCH_DRIVE);
+	second = (struct action){ .type = ACTION_PAUSE, .done = on_done };
+	vmm_submit(vmm, &second);
 	turn_for_ms(20);
 	CHECK_EQ(openings("small"), 1);
 	fd_event_signal(machine_end_event(vmm->machine));
 	turn_for_ms(50);
 	CHECK(answered);
 	CHECK_EQ(action.err.code, -ESHUTDOWN);
+	CHECK_EQ(second.err.code, -ESHUTDOWN); /* who waited behind it hears of the end too */
 	CHECK_EQ(openings("small"), 0);
 	pretend_inflight(0);
 	for (unsigned i = 0; i < 100 && !loop.stopped; i++)

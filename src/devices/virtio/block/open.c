@@ -35,9 +35,12 @@ static int refuse(const char *path, const char *kind, struct err *e)
 		       "`%s' is %s: a drive needs a regular file or a block device", path, kind);
 }
 
+/* The contract's words. The path comes last, because a long one loses its end. */
 static int fail(const char *path, int r, struct err *e)
 {
-	return err_set(e, ERR_INVALID, r, "cannot open `%s': %s", path, strerror(-r));
+	return err_set(e, ERR_INVALID, r,
+		       "Error manipulating the backing file: %s (os error %d) %s", strerror(-r), -r,
+		       path);
 }
 
 int blk_open(const char *path, bool read_only, int *ret_fd, struct err *e)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the host can do, the guests it has, and what a process takes of it."""
+
+import functools
+import os
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+TOP = Path(__file__).resolve().parents[3]
+TOOLS = TOP / "tools" / "testhost"
+
+# Everything takes longer where the processor is emulated.
+SLOW = 4 if os.environ.get("TESTHOST") else 1
+
+
+def seconds(normal):
+    """A deadline: generous, for it only ends what hangs."""
+    return normal * SLOW
+
+
+@functools.lru_cache(maxsize=None)
+def kvm_kind():
+    """`native', `interpreted' or `absent'."""
+    done = subprocess.run([TOOLS / "probe-kvm"], stdout=subprocess.PIPE, text=True, check=False,
+                          timeout=seconds(60))
+    return done.stdout.split(":")[0].strip() or "absent"
+
+
+@functools.lru_cache(maxsize=None)
+def _script(name, *args):
+    done = subprocess.run([TOOLS / name, *args], stdout=subprocess.PIPE, text=True, check=True,
+                          timeout=1800)
+    return Path(done.stdout.strip())
+
+
+class Guest(NamedTuple):
+    """A kernel with the initramfs that suits it."""
+
+    name: str
+    kernel: Path
+    initrd: Path
+    memory_min_mib: int
+
+
+def guest(name, tools=False):
+    """cloud: Debian's bzImage. cloud-elf: the ELF inside it. small, small-elf: the minimal
+    kernel; small-6.1: the same of Debian 12's own source. With tools, for cloud
+    kernels: fio and blkdiscard too."""
+    if name.startswith("cloud"):
+        kernels = _script("guest-kernel", "--cloud")
+        initrd = _script("guest-initrd", "--cloud", "--modules",
+                         "virtio_mmio virtio_blk virtio-rng",
+                         *(("--tree", str(_script("guest-tools"))) if tools else ()))
+        return Guest(name, kernels / ("vmlinux" if name == "cloud-elf" else "vmlinuz"), initrd, 128)
+    source = ("--source", "linux-source-6.1") if "6.1" in name else ()
+    kernels = _script("guest-kernel", *source)
+    initrd = _script("guest-initrd")
+    return Guest(name, kernels / ("vmlinux" if name.endswith("elf") else "bzImage"), initrd, 64)
+
+
+def disk():
+    """A root file system; tests that write take a copy."""
+    return _script("guest-disk")
+
+
+class Usage(NamedTuple):
+    """What a process holds of its host."""
+
+    descriptors: int
+    tasks: int
+    maps: int
+    rss_kib: int
+
+
+def usage(pid):
+    proc = Path("/proc") / str(pid)
+    rss = 0
+    for line in (proc / "status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            rss = int(line.split()[1])
+    return Usage(len(os.listdir(proc / "fd")), len(os.listdir(proc / "task")),
+                 len((proc / "maps").read_text().splitlines()), rss)
+
+
+def tasks(pid):
+    """Name and status fields of every thread of a process."""
+    found = {}
+    for task in (Path("/proc") / str(pid) / "task").iterdir():
+        fields = {}
+        for line in (task / "status").read_text().splitlines():
+            key, _, value = line.partition(":")
+            fields[key] = value.strip()
+        found[int(task.name)] = fields
+    return found
+
+
+def memory_beside(pid, guest_mib):
+    """KiB of {Rss, Pss, Private_Dirty} outside the guest's own memory."""
+    total = {"Rss": 0, "Pss": 0, "Private_Dirty": 0}
+    skip = False
+    for line in (Path("/proc") / str(pid) / "smaps").read_text().splitlines():
+        word = line.split()
+        if "-" in word[0] and not word[0].endswith(":"):
+            start, _, end = word[0].partition("-")
+            skip = int(end, 16) - int(start, 16) >= (guest_mib << 20) // 2
+        elif not skip and word[0].rstrip(":") in total:
+            total[word[0].rstrip(":")] += int(word[1])
+    return total

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One monitor process in a folder of its own, and what it says."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+
+from framework import host
+from framework.http import Api
+
+BINARY = os.environ.get("WISP_BIN", str(host.TOP / "build" / "release" / "wisp"))
+
+
+def _plain_signals():
+    """As from a shell: nohup and the like would leave SIGHUP ignored."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+class Wisp:
+    """Starts a monitor; ended by `close()` at the latest, and by its own pid only.
+
+    console: "file" (stdout to a file), "pty" (a terminal, `send()` types).
+    """
+
+    def __init__(self, where, *args, api=True, console="file", binary=None, log=True, env=None):
+        self.where = where
+        self.socket = where / "api.socket"
+        self.log_path = where / "wisp.log"
+        self.console_path = where / "console.txt"
+        self._terminal = None
+        self._seen = b""
+        self._commands = 0
+        argv = [binary or BINARY]
+        if api:
+            argv += ["--api-sock", str(self.socket)]
+        if log:
+            argv += ["--log-path", str(self.log_path), "--level", "Debug"]
+        argv += [str(a) for a in args]
+        streams = {"stdin": subprocess.DEVNULL}
+        out = open(self.console_path, "wb") if console == "file" else None
+        if console == "pty":
+            self._terminal, slave = pty.openpty()
+            streams = {"stdin": slave}
+            out = os.fdopen(slave, "wb", buffering=0)
+        with out, open(where / "stderr.txt", "wb") as err:
+            self.process = subprocess.Popen(argv, cwd=where, stdout=out, stderr=err, env=env,
+                                            start_new_session=True, preexec_fn=_plain_signals,
+                                            **streams)
+        self.pid = self.process.pid
+        self.api = Api(self.socket, timeout=host.seconds(60))
+        if api:
+            self._await_api()
+
+    # --- the process ---
+
+    def _await_api(self):
+        end = time.monotonic() + host.seconds(15)
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise AssertionError(f"ended with {self.process.returncode} before its API was "
+                                     f"there: {self.stderr()}{self.log()}")
+            try:
+                if self.api.get("/").status == 200:
+                    return
+            except (FileNotFoundError, ConnectionRefusedError):
+                pass
+            time.sleep(0.005)
+        self.close()
+        raise AssertionError(f"no answer on {self.socket}: {self.log()}")
+
+    def wait(self, timeout=60):
+        """The exit status; a monitor that does not end is a failure with its last words."""
+        try:
+            status = self.process.wait(host.seconds(timeout))
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {host.seconds(timeout)} s; console ends "
+                                 f"{self.console()[-800:]!r}, log ends {self.log()[-800:]!r}")
+        self.console()
+        return status
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def close(self):
+        if self.alive():
+            self.process.kill()
+        self.process.wait()
+        if self._terminal is not None:
+            self.console()
+            os.close(self._terminal)
+            self._terminal = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # --- what it says ---
+
+    def console(self):
+        if self._terminal is not None:
+            os.set_blocking(self._terminal, False)
+            try:
+                while more := os.read(self._terminal, 65536):
+                    self._seen += more
+            except OSError:  # nothing now, or (EIO) the other side has gone
+                pass
+            self.console_path.write_bytes(self._seen)
+        return self.console_path.read_text(errors="replace").replace("\r", "")
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def stderr(self):
+        return (self.where / "stderr.txt").read_text(errors="replace")
+
+    def expect(self, pattern, timeout=60, where=None):
+        """Waits until the console (or what `where` returns) matches; the match."""
+        read = where or self.console
+        end = time.monotonic() + host.seconds(timeout)
+        while True:
+            ended = not self.alive()
+            text = read()
+            if found := re.search(pattern, text, re.MULTILINE):
+                return found
+            if ended or time.monotonic() > end:
+                why = f"it ended with {self.process.returncode}" if ended else "time is up"
+                raise AssertionError(f"no {pattern!r}: {why}; text ends {text[-1500:]!r}, "
+                                     f"log ends {self.log()[-1500:]!r}")
+            time.sleep(0.05)
+
+    def send(self, text):
+        """Types into the console's terminal."""
+        os.write(self._terminal, text.encode())
+
+    def run(self, command, timeout=60):
+        """One command for a shell that reads the guest's console: its output; it succeeds."""
+        self._commands += 1
+        before = len(self.console())
+        # The answer is not the echo: that has the `$?'.
+        self.send(f"{command}\necho END-{self._commands}-$?\n")
+        found = self.expect(rf"^END-{self._commands}-(\d+)$", timeout,
+                            lambda: self.console()[before:])
+        assert found.group(1) == "0", f"{command}: {found.string}"
+        return "\n".join(line for line in found.string[:found.start()].splitlines()
+                         if command not in line and "echo END-" not in line)
+
+    def exit_reason(self):
+        """The word in the log's last line."""
+        lines = self.log().strip().splitlines()
+        found = re.search(r"\bexit_reason=(\S+)", lines[-1]) if lines else None
+        assert found, f"no exit_reason in the last line of {lines[-5:]}"
+        return found.group(1)
+
+    # --- requests that must succeed ---
+
+    def _ok(self, reply):
+        assert reply.status == 204, reply
+        return reply
+
+    def machine(self, vcpus=1, mem=128, **more):
+        self._ok(self.api.put("/machine-config",
+                              {"vcpu_count": vcpus, "mem_size_mib": mem, **more}))
+
+    def boot_source(self, kernel, args=None, initrd=None):
+        body = {"kernel_image_path": str(kernel)}
+        if args is not None:
+            body["boot_args"] = args
+        if initrd is not None:
+            body["initrd_path"] = str(initrd)
+        self._ok(self.api.put("/boot-source", body))
+
+    def drive(self, name, path, root=False, read_only=False, **more):
+        self._ok(self.api.put(f"/drives/{name}", {
+            "drive_id": name, "path_on_host": str(path), "is_root_device": root,
+            "is_read_only": read_only, **more}))
+
+    def entropy(self):
+        self._ok(self.api.put("/entropy", {}))
+
+    def start(self):
+        self._ok(self.api.put("/actions", {"action_type": "InstanceStart"}))
+
+    def ctrl_alt_del(self):
+        self._ok(self.api.put("/actions", {"action_type": "SendCtrlAltDel"}))
+
+    def pause(self):
+        self._ok(self.api.patch("/vm", {"state": "Paused"}))
+
+    def resume(self):
+        self._ok(self.api.patch("/vm", {"state": "Resumed"}))
+
+
+def config_file(where, kernel, args=None, initrd=None, drives=(), vcpus=1, mem=128, **more):
+    """Writes a --config-file; its path."""
+    boot = {"kernel_image_path": str(kernel)}
+    if args is not None:
+        boot["boot_args"] = args
+    if initrd is not None:
+        boot["initrd_path"] = str(initrd)
+    path = where / "config.json"
+    path.write_text(json.dumps({
+        "boot-source": boot, "drives": list(drives),
+        "machine-config": {"vcpu_count": vcpus, "mem_size_mib": mem}, **more}))
+    return path

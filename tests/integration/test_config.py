@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the command line and the configuration file: no KVM needed to be refused."""
+
+import json
+import subprocess
+
+import pytest
+
+from framework import host, wisp as wisp_module
+from framework.wisp import config_file
+
+pytestmark = pytest.mark.area("config")
+
+BAD_CONFIGURATION, BAD_ARGUMENTS = 152, 153
+
+
+def run(tmp_path, *args):
+    done = subprocess.run([wisp_module.BINARY, *[str(a) for a in args]], cwd=tmp_path,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=host.seconds(20), check=False)
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def test_version(tmp_path):
+    status, text = run(tmp_path, "--version")
+    first = text.splitlines()[0].split()
+    assert status == 0
+    # The second word is what clients read: a version with a `v'.
+    assert first[0] == "Firecracker" and first[1] == "v1.17.0"
+    assert first[2] == "(wisp"
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help(tmp_path, option):
+    status, text = run(tmp_path, option)
+    assert status == 0
+    for name in ("--api-sock", "--id", "--config-file", "--no-api", "--no-seccomp", "--log-path",
+                 "--level", "--boot-timer", "--version", "--help"):
+        assert name in text
+
+
+@pytest.mark.parametrize("args, text", [
+    (["--nonsense"], "--nonsense"), (["stray"], "stray"), (["--api-sock"], "--api-sock"),
+    (["--id"], "--id"), (["--id", "a", "--id", "b"], "--id"), (["--id", ""], ""),
+    (["--id", "a_b"], ""), (["--id", "a b"], ""), (["--id", "x" * 65], ""),
+    (["--no-api"], "--config-file"), (["--level", "Loud"], "Loud"), (["-x"], "-x"),
+    (["--id=a"], "--id=a"), (["--no-seccomp", "--no-seccomp"], "--no-seccomp"),
+    (["--version", "--version"], "--version"),
+])
+def test_bad_arguments(tmp_path, args, text):
+    status, output = run(tmp_path, *args)
+    assert status == BAD_ARGUMENTS, output
+    assert text in output
+
+
+def test_longest_id(start_wisp):
+    name = "x" * 64
+    assert start_wisp("--id", name).api.get("/").json["id"] == name
+
+
+def test_socket_exists(tmp_path, wisp):
+    status, output = run(tmp_path, "--api-sock", wisp.socket)
+    assert status not in (0, BAD_ARGUMENTS)
+    assert f"Failed to open the API socket at: {wisp.socket}." in output
+    assert "Check that it is not already used." in output
+    assert wisp.api.get("/version").status == 200
+
+
+@pytest.mark.parametrize("length, fits", [(107, True), (108, False)])
+def test_longest_socket_path(tmp_path, length, fits):
+    folder = tmp_path / "s"
+    folder.mkdir()
+    room = length - len(str(folder)) - 1
+    if room < 1:
+        pytest.skip(f"{folder} is too long already")
+    path = folder / ("x" * room)
+    process = subprocess.Popen([wisp_module.BINARY, "--api-sock", str(path)],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        status = process.wait(host.seconds(1))
+        assert not fits and status != 0
+    except subprocess.TimeoutExpired:
+        assert fits and path.exists()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_log_begins_with_the_version(wisp):
+    assert "Running Firecracker v1.17.0" in wisp.log().splitlines()[0]
+
+
+def test_log_path_that_cannot_be_opened(tmp_path):
+    status, output = run(tmp_path, "--log-path", tmp_path / "none" / "x", "--api-sock",
+                         tmp_path / "s")
+    assert status not in (0, None)
+    assert "none/x" in output
+
+
+# --- configuration file ---
+
+@pytest.fixture
+def kernel(tmp_path):
+    path = tmp_path / "kernel"
+    path.write_bytes(b"kernel")
+    return str(path)
+
+
+def refuse(tmp_path, text, *words):
+    path = tmp_path / "config.json"
+    if text is not None:
+        path.write_text(text if isinstance(text, str) else json.dumps(text))
+    status, output = run(tmp_path, "--no-api", "--config-file", path)
+    assert status == BAD_CONFIGURATION, output
+    for word in words:
+        assert word in output
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "{\"drives\": []}", "[1,2", "\0"])
+def test_files_that_are_no_configuration(tmp_path, text):
+    refuse(tmp_path, text, "Configuration for VMM from one single json failed: ")
+
+
+def test_file_that_is_not_there(tmp_path):
+    refuse(tmp_path, None, "config.json", "No such file or directory")
+
+
+@pytest.mark.parametrize("more, words", [
+    ({"machine-config": {"vcpu_count": 0, "mem_size_mib": 128}}, ["number of vCPUs"]),
+    ({"machine-config": {"vcpu_count": 1}}, ["missing field `mem_size_mib`"]),
+    ({"machine-config": {"vcpu_count": 1, "mem_size_mib": 128, "x": 1}}, ["unknown field `x`"]),
+    ({"boot-source": {"boot_args": "x"}}, ["missing field `kernel_image_path`"]),
+    ({"boot-source": {"kernel_image_path": "/nonexistent"}}, ["kernel file cannot be opened"]),
+    ({"drives": {}}, []), ({"drives": [1]}, []), ({"drives": [{}]}, ["missing field"]),
+    ({"drives": [{"drive_id": "a", "is_root_device": False, "path_on_host": "/nonexistent"}]}, []),
+    ({"drives": [{"drive_id": "a-b", "is_root_device": False, "path_on_host": "/x"}]}, []),
+    ({"entropy": {"x": 1}}, ["unknown field `x`"]),
+    ({"logger": {"level": "Loud"}}, []),
+    ({"vsock": {"guest_cid": 3, "uds_path": "x"}}, ["vsock"]),
+    ({"network-interfaces": [{"iface_id": "a", "host_dev_name": "b"}]}, ["network-interfaces"]),
+])
+def test_bad_sections(tmp_path, kernel, more, words):
+    good = {"boot-source": {"kernel_image_path": kernel}, "drives": []}
+    refuse(tmp_path, {**good, **more}, "Configuration for VMM from one single json failed: ",
+           *words)
+
+
+def test_two_roots_in_a_file(tmp_path, kernel):
+    drives = [{"drive_id": n, "is_root_device": True, "path_on_host": kernel} for n in "ab"]
+    refuse(tmp_path, {"boot-source": {"kernel_image_path": kernel}, "drives": drives},
+           "A root block device already exists!")
+
+
+def test_kernel_that_is_none(tmp_path, kernel):
+    """Well configured, but the machine cannot be made of it."""
+    path = config_file(tmp_path, kernel)
+    status, output = run(tmp_path, "--no-api", "--config-file", path)
+    assert status not in (0, BAD_ARGUMENTS), output

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The filters: on every thread before the guest runs, and off only when asked."""
+
+import ctypes
+import os
+
+import pytest
+
+from framework import host, payload
+
+pytestmark = [pytest.mark.area("seccomp")]
+
+FILTERED, OFF = "2", "0"
+
+
+def running(start_wisp, *args, **machine):
+    vm = start_wisp(*args)
+    vm.machine(**machine)
+    vm.boot_source(payload.image("idle"))
+    vm.start()
+    vm.expect("^READY$")
+    return vm
+
+
+@pytest.mark.anykvm
+def test_every_thread_is_filtered(start_wisp):
+    vm = running(start_wisp, vcpus=4)
+    found = host.tasks(vm.pid)
+    assert len(found) >= 6  # main, API, four vCPUs
+    for task in found.values():
+        assert task["Seccomp"] == FILTERED, task["Name"]
+        assert task["NoNewPrivs"] == "1", task["Name"]
+
+
+def test_the_api_thread_is_filtered_before_its_first_request(wisp):
+    filters = {t["Name"]: t["Seccomp"] for t in host.tasks(wisp.pid).values()}
+    assert filters["fc_api"] == FILTERED
+
+
+@pytest.mark.anykvm
+def test_no_seccomp(start_wisp):
+    vm = running(start_wisp, "--no-seccomp", vcpus=2)
+    assert {t["Seccomp"] for t in host.tasks(vm.pid).values()} == {OFF}
+
+
+@pytest.mark.anykvm
+def test_pause_resume_and_requests_under_the_filter(start_wisp):
+    """Every request that is legal while running passes the filters."""
+    vm = running(start_wisp, vcpus=2)
+    for _ in range(5):
+        vm.pause()
+        vm.resume()
+        for path in ("/", "/version", "/vm/config", "/machine-config"):
+            assert vm.api.get(path).status == 200
+        # Neither a keyboard nor metrics are there, but the requests are served.
+        for action in ("SendCtrlAltDel", "FlushMetrics"):
+            assert vm.api.put("/actions", {"action_type": action}).status in (204, 400)
+    assert vm.alive()
+
+
+@pytest.mark.anykvm
+def test_a_denied_call_ends_the_process(start_wisp):
+    """A thread of the running monitor is made to call what no filter allows."""
+    if os.uname().machine != "x86_64" or os.geteuid() != 0:
+        pytest.skip("needs root, to make a foreign thread call")
+    vm = running(start_wisp)
+    inject_syscall(vm.pid, 101)  # ptrace
+    assert vm.wait(20) == 148
+    assert "101" in vm.log() + vm.stderr() + vm.console()
+
+
+class Regs(ctypes.Structure):
+    """struct user_regs_struct."""
+
+    _fields_ = [(name, ctypes.c_ulonglong) for name in (
+        "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp "
+        "ss fs_base gs_base ds es fs gs").split()]
+
+
+def inject_syscall(pid, number):
+    """Lets the main thread, asleep in a system call, make another one when it goes on."""
+    attach, detach, getregs, setregs = 16, 17, 12, 13
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    regs = Regs()
+
+    def ptrace(request, data=None):
+        if libc.ptrace(request, pid, None, data) != 0:
+            raise OSError(ctypes.get_errno(), f"ptrace {request}")
+
+    ptrace(attach)
+    os.waitpid(pid, 0)
+    ptrace(getregs, ctypes.byref(regs))
+    regs.rip -= 2  # back to the `syscall' instruction
+    regs.rax = number
+    regs.orig_rax = ctypes.c_ulonglong(-1).value  # no restart
+    ptrace(setregs, ctypes.byref(regs))
+    ptrace(detach)
