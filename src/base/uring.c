@@ -187,7 +187,8 @@ static struct io_uring_sqe *next_sqe(struct uring *u)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 
-	assert(sqe);
+	if (!sqe)
+		abort();
 	loop_at_turn_end(u->loop, &u->submit);
 	return sqe;
 }
@@ -283,7 +284,9 @@ int uring_try(struct uring *ring, uint8_t opcode, bool fixed_file)
 	struct io_uring_cqe *cqe;
 	int r;
 
-	assert(ring->inflight == 0 && sqe);
+	assert(ring->inflight == 0);
+	if (!sqe)
+		return -EBUSY;
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->opcode = opcode;
 	sqe->flags = fixed_file ? IOSQE_FIXED_FILE : 0;

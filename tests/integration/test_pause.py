@@ -33,6 +33,7 @@ def pause_often(vm, times):
             reply = vm.api.patch("/vm", {"state": state}, connection=connection)
             assert reply.status == 204, (n, reply, vm.log()[-1500:])
     connection.close()
+    assert "pausing takes more than" not in vm.log()
 
 
 def rounds_at_the_end(vm):
