@@ -52,7 +52,6 @@ static int end_status(enum end_reason reason)
 		return EXIT_SUCCESS;
 	case END_TRIPLE_FAULT:
 	case END_KVM_FAILURE:
-	case END_VCPU_STUCK:
 		return EXIT_GENERIC;
 	case END_CONFIG_ERROR:
 		return EXIT_BAD_CONFIGURATION;
@@ -85,7 +84,7 @@ static int read_text(const char *path, char **ret_text, size_t *ret_len, struct 
 	ssize_t n = 1;
 
 	if (fd < 0)
-		return err_set(e, ERR_INVALID, -errno, "%s: %s", path, strerror(errno));
+		return err_set(e, ERR_INVALID, -errno, "%s: %s", strerror(errno), path);
 	if (!text)
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "%s: out of memory", path);
 	while (n > 0 && len < CONFIG_FILE_MAX) {
@@ -93,7 +92,7 @@ static int read_text(const char *path, char **ret_text, size_t *ret_len, struct 
 		len += n > 0 ? (size_t)n : 0;
 	}
 	if (n < 0)
-		return err_set(e, ERR_INVALID, -errno, "%s: %s", path, strerror(errno));
+		return err_set(e, ERR_INVALID, -errno, "%s: %s", strerror(errno), path);
 	if (len == CONFIG_FILE_MAX)
 		return err_set(e, ERR_INVALID, -EFBIG, "%s: larger than %d bytes", path,
 			       CONFIG_FILE_MAX - 1);
@@ -279,6 +278,8 @@ static int run(struct process *p)
 
 static void finish(struct process *p)
 {
+	if (p->vmm)
+		vmm_refuse_actions(p->vmm);
 	api_stop(p->api);
 	vmm_destroy(p->vmm);
 	if (p->has_loop)

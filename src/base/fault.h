@@ -21,6 +21,16 @@ must_check bool fault_fired(void);
 /* 0, or `code' when this is the place that is to fail. */
 must_check int fault_check(int code);
 
+/* Whether this build looks; a test of failures skips when it does not. */
+static inline bool faults_built_in(void)
+{
+#ifdef WISP_FAULTS
+	return true;
+#else
+	return false;
+#endif
+}
+
 #ifdef WISP_FAULTS
 #define FAULT(code) fault_check(code)
 #else

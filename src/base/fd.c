@@ -61,7 +61,11 @@ static int own_of(int fd, int access)
 			return own;
 	}
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return own < 0 ? -errno : own;
+	if (own < 0)
+		return -errno;
+	if (S_ISSOCK(st.st_mode))
+		(void)fcntl(own, F_SETFL, fcntl(own, F_GETFL) | O_NONBLOCK);
+	return own;
 }
 
 int fd_output_of(int fd)

@@ -23,7 +23,8 @@ must_check int fd_open_output(const char *path);
  * A non-blocking descriptor of our own for what the inherited `fd' leads to, or
  * -errno. Terminals and pipes are opened anew, so that O_NONBLOCK does not leak
  * into the programs that share the original; a regular file is duplicated, for
- * the offset must stay shared.
+ * the offset must stay shared. A socket cannot be opened anew: there O_NONBLOCK is
+ * shared with whoever holds the same end.
  */
 must_check int fd_output_of(int fd);
 

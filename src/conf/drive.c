@@ -22,7 +22,15 @@ static const char *const io_engines[] = {
 	[CONF_IO_ENGINE_ASYNC] = "Async",
 };
 
-enum { ROW_READ_ONLY = 4, ROW_PATH, ROW_RATE_LIMITER, ROW_IO_ENGINE, ROW_SOCKET, ROW_DISCARD };
+enum {
+	ROW_READ_ONLY = 4,
+	ROW_PATH,
+	ROW_RATE_LIMITER,
+	ROW_IO_ENGINE,
+	ROW_SOCKET,
+	ROW_DISCARD,
+	ROW_DIRECT
+};
 
 static const struct json_field fields[] = {
 	JSON_ROW("drive_id", JSON_STRING, conf_drive, drive_id, .required = true,
@@ -41,6 +49,7 @@ static const struct json_field fields[] = {
 				   JSON_NAMES(io_engines)),
 	[ROW_SOCKET] = JSON_ROW("socket", JSON_STRING, conf_drive, socket, .nullable = true),
 	[ROW_DISCARD] = JSON_ROW("discard", JSON_BOOL, conf_drive, discard, .ours = true),
+	[ROW_DIRECT] = JSON_ROW("direct", JSON_BOOL, conf_drive, direct, .ours = true),
 };
 
 static const struct json_table table = {
@@ -114,7 +123,7 @@ static int check_kind(uint64_t given, const struct conf_drive *d, struct err *e)
 {
 	bool of_file = is_given(given, ROW_READ_ONLY) || is_given(given, ROW_PATH) ||
 		       is_given(given, ROW_RATE_LIMITER) || is_given(given, ROW_IO_ENGINE) ||
-		       is_given(given, ROW_DISCARD);
+		       is_given(given, ROW_DISCARD) || is_given(given, ROW_DIRECT);
 	bool vhost = is_given(given, ROW_SOCKET) && !of_file;
 	bool virtio = is_given(given, ROW_PATH) && !is_given(given, ROW_SOCKET);
 

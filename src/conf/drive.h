@@ -34,6 +34,7 @@ struct conf_drive {
 	enum conf_io_engine io_engine;
 	char socket[108]; /* of vhost-user; "": none. As long as sun_path */
 	bool discard;	  /* offer DISCARD and WRITE_ZEROES; our addition to the contract */
+	bool direct;	  /* O_DIRECT where the file allows it; ours too */
 };
 
 struct conf_drive_patch {

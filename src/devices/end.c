@@ -50,8 +50,6 @@ const char *end_reason_name(enum end_reason reason)
 		return "triple-fault";
 	case END_KVM_FAILURE:
 		return "kvm-failure";
-	case END_VCPU_STUCK:
-		return "vcpu-stuck";
 	case END_CONFIG_ERROR:
 		return "config-error";
 	}

@@ -19,7 +19,6 @@ enum end_reason {
 	END_GUEST_POWEROFF, /* ACPI S5 */
 	END_TRIPLE_FAULT,
 	END_KVM_FAILURE, /* an exit that KVM cannot or we do not know how to go on from */
-	END_VCPU_STUCK,	 /* a vCPU did not obey its kick */
 	END_CONFIG_ERROR,
 };
 

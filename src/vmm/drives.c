@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "devices/virtio/block/async.h"
 #include "devices/virtio/block/block.h"
 #include "vmm/limits.h"
@@ -40,6 +41,7 @@ int drives_create(struct drives *drives, const struct conf_drive *conf, int fd,
 		.read_only = conf->is_read_only,
 		.cache = conf->cache_type == CONF_CACHE_WRITEBACK ? BLK_WRITEBACK : BLK_UNSAFE,
 		.discard = conf->discard,
+		.direct = conf->direct,
 	};
 	int r;
 
@@ -61,6 +63,10 @@ int drives_create(struct drives *drives, const struct conf_drive *conf, int fd,
 		return r;
 	}
 	(void)take_fd(&own);
+	if (conf->direct && !blk_is_direct(*ret_dev))
+		log_warn("drive `%s': `direct' has no effect, the host's file cannot do I/O around "
+			 "the page cache in units of 512 bytes",
+			 conf->drive_id);
 	if (conf->has_rate_limiter)
 		limit_device(*ret_dev, blk_set_limits, &conf->rate_limiter);
 	drives->nasync += conf->io_engine == CONF_IO_ENGINE_ASYNC;

@@ -68,7 +68,9 @@ static int build_memory(struct machine *m, const struct conf_machine *conf, stru
 			return err_set(e, ERR_INTERNAL, r, "memory region: %s", strerror(-r));
 		r = vm_add_memory(&m->vm, ram.region[i].base, ram.region[i].size, hva, e);
 		if (r < 0)
-			return r;
+			return err_wrap(e,
+					"%llu MiB of guest memory are refused; lower mem_size_mib",
+					(unsigned long long)conf->mem_size_mib);
 		hva += ram.region[i].size;
 	}
 	return 0;

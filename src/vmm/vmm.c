@@ -18,7 +18,7 @@
 #include "vmm/drive_patch.h"
 #include "vmm/state.h"
 
-enum { SETTLE_POLL_MS = 1, SETTLE_WARN_S = 5, END_LIMIT_S = 5, FLUSH_LIMIT_MS = 1000 };
+enum { SETTLE_POLL_MS = 1, PAUSE_LIMIT_S = 10, END_LIMIT_S = 5, FLUSH_LIMIT_MS = 1000 };
 
 static void take_next(struct vmm *vmm);
 
@@ -162,16 +162,45 @@ static void settle_again(struct vmm *vmm, usec_t after)
 	loop_timer_set(vmm->loop, &vmm->settle, clock_monotonic() + after);
 }
 
-static void finish_pause(struct vmm *vmm)
+static bool late(const struct vmm *vmm, unsigned limit_s)
 {
-	machine_pause_devices(vmm->machine);
-	if (!machine_devices_idle(vmm->machine)) {
-		settle_again(vmm, SETTLE_POLL_MS * USEC_PER_MSEC);
-		return;
+	return vmm->settle_since + limit_s * USEC_PER_SEC < clock_monotonic();
+}
+
+/* The machine goes on as if the pause had not been asked for. */
+static void give_up_pause(struct vmm *vmm, bool parked)
+{
+	struct err *e = &vmm->current->err;
+
+	if (parked)
+		machine_resume_devices(vmm->machine);
+	machine_run(vmm->machine);
+	vmm->state = VMM_RUNNING;
+	if (err_set(e, ERR_INTERNAL, -ETIMEDOUT, "%s within %d s; the microVM runs on",
+		    parked ? "a drive's host file has not answered" : "a vCPU has not stopped",
+		    PAUSE_LIMIT_S) < 0)
+		fail_current(vmm);
+	take_next(vmm);
+}
+
+static void go_on_pausing(struct vmm *vmm)
+{
+	struct err e = { 0 };
+	bool parked = machine_vcpus(vmm->machine, &e) == MACHINE_VCPUS_PARKED;
+
+	if (parked)
+		machine_pause_devices(vmm->machine);
+	if (parked && machine_devices_idle(vmm->machine)) {
+		loop_timer_cancel(vmm->loop, &vmm->settle);
+		vmm->state = VMM_PAUSED;
+		succeed(vmm);
+	} else if (late(vmm, PAUSE_LIMIT_S)) {
+		give_up_pause(vmm, parked);
+	} else {
+		/* vCPUs give an event when they park; of devices we only know by looking. */
+		settle_again(vmm, parked ? SETTLE_POLL_MS * USEC_PER_MSEC
+					 : PAUSE_LIMIT_S * USEC_PER_SEC);
 	}
-	loop_timer_cancel(vmm->loop, &vmm->settle);
-	vmm->state = VMM_PAUSED;
-	succeed(vmm);
 }
 
 /* Ends the loop when nothing moves in the machine any more, or patience has ended. */
@@ -179,22 +208,18 @@ static void finish_end(struct vmm *vmm)
 {
 	struct err e = { 0 };
 	bool stopped = machine_vcpus(vmm->machine, &e) == MACHINE_VCPUS_STOPPED;
-	bool late = vmm->settle_since + END_LIMIT_S * USEC_PER_SEC < clock_monotonic();
 
 	if (stopped)
 		machine_pause_devices(vmm->machine);
 	if (stopped && machine_devices_idle(vmm->machine)) {
 		loop_stop(vmm->loop);
-	} else if (!late) {
-		/* vCPUs give an event when they stop; of devices we only know by looking. */
+	} else if (!late(vmm, END_LIMIT_S)) {
 		settle_again(vmm,
 			     stopped ? SETTLE_POLL_MS * USEC_PER_MSEC : END_LIMIT_S * USEC_PER_SEC);
 	} else {
 		log_err("%s within %d s; ending without waiting",
 			stopped ? "a drive's host file has not answered" : "vCPUs have not stopped",
 			END_LIMIT_S);
-		if (!stopped)
-			vmm->end = END_VCPU_STUCK;
 		vmm->stuck = true;
 		loop_stop(vmm->loop);
 	}
@@ -215,7 +240,7 @@ static void on_vcpus(struct loop_src *src, uint32_t events)
 	} else if (vmm->state == VMM_STARTING && vcpus == MACHINE_VCPUS_PARKED) {
 		finish_start(vmm);
 	} else if (vmm->state == VMM_PAUSING && vcpus == MACHINE_VCPUS_PARKED) {
-		finish_pause(vmm);
+		go_on_pausing(vmm);
 	} else if (vmm->state == VMM_ENDING && vcpus == MACHINE_VCPUS_STOPPED) {
 		finish_end(vmm);
 	}
@@ -240,25 +265,13 @@ static void finish_drive_patch(struct vmm *vmm)
 static void on_settle(struct loop_timer *timer)
 {
 	struct vmm *vmm = container_of(timer, struct vmm, settle);
-	struct err e = { 0 };
 
-	if (vmm->patch.dev) {
+	if (vmm->patch.dev)
 		finish_drive_patch(vmm);
-	} else if (vmm->state == VMM_ENDING) {
+	else if (vmm->state == VMM_ENDING)
 		finish_end(vmm);
-	} else if (vmm->state == VMM_PAUSING) {
-		if (vmm->settle_since + SETTLE_WARN_S * USEC_PER_SEC < clock_monotonic()) {
-			log_warn(
-				"pausing takes more than %d s: a vCPU or a device's backend does not "
-				"answer",
-				SETTLE_WARN_S);
-			vmm->settle_since = clock_monotonic();
-		}
-		if (machine_vcpus(vmm->machine, &e) == MACHINE_VCPUS_PARKED)
-			finish_pause(vmm);
-		else
-			settle_again(vmm, SETTLE_WARN_S * USEC_PER_SEC);
-	}
+	else if (vmm->state == VMM_PAUSING)
+		go_on_pausing(vmm);
 }
 
 static void on_end(struct loop_src *src, uint32_t events)
@@ -385,7 +398,7 @@ int vmm_begin_pause(struct vmm *vmm)
 	/* A vCPU that had not even left its last pause stays parked and says nothing. */
 	fd_event_signal(vmm->vcpu_src.fd);
 	vmm->settle_since = clock_monotonic();
-	settle_again(vmm, SETTLE_WARN_S * USEC_PER_SEC);
+	settle_again(vmm, PAUSE_LIMIT_S * USEC_PER_SEC);
 	return ACTION_PENDING;
 }
 
@@ -500,7 +513,7 @@ void vmm_destroy(struct vmm *vmm)
 		machine_flush_console(vmm->machine, FLUSH_LIMIT_MS);
 	term_restore();
 	/* What did not stop still uses the machine: then the process ends with it. */
-	if (vmm->stuck)
+	if (vmm_stuck(vmm))
 		return;
 	if (vmm->machine)
 		drop_machine(vmm);
@@ -519,7 +532,16 @@ struct view_board *vmm_views(struct vmm *vmm)
 
 bool vmm_stuck(const struct vmm *vmm)
 {
-	return vmm->stuck;
+	struct err e = { 0 };
+
+	return vmm->stuck ||
+	       (vmm->machine && machine_vcpus(vmm->machine, &e) != MACHINE_VCPUS_STOPPED);
+}
+
+void vmm_refuse_actions(struct vmm *vmm)
+{
+	vmm->state = VMM_ENDING;
+	on_inbox(&vmm->inbox_src, 0);
 }
 
 enum end_reason vmm_end_reason(const struct vmm *vmm)

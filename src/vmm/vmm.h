@@ -35,6 +35,9 @@ void vmm_destroy(struct vmm *vmm);
 /* Hands the action over; `done' is called once, later, on the main thread. */
 void vmm_submit(struct vmm *vmm, struct action *action);
 
+/* After the loop ended: answers what still waits, so that nobody waits for ever. */
+void vmm_refuse_actions(struct vmm *vmm);
+
 /* What GETs answer from. */
 struct view_board *vmm_views(struct vmm *vmm);
 

@@ -48,6 +48,12 @@ void test_register(struct test *t);
 		}                                                                                  \
 	} while (0)
 
+#define FAIL(what)                                                            \
+	do {                                                                  \
+		fprintf(stderr, "# %s:%d: %s\n", __FILE__, __LINE__, (what)); \
+		exit(1);                                                      \
+	} while (0)
+
 #define SKIP(why)                                       \
 	do {                                            \
 		fprintf(stderr, "# skip: %s\n", (why)); \

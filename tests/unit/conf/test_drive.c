@@ -46,6 +46,8 @@ TEST(bad_bodies)
 		  "unknown variant `writeback`, expected `Unsafe` or `Writeback`*" },
 		{ WITH_PATH ",\"cache_type\":null}", -EBADMSG, "expected value *" },
 		{ WITH_PATH ",\"is_read_only\":0}", -EBADMSG, "invalid type: integer `0`, *" },
+		{ "{" MINIMUM ",\"socket\":\"/s\",\"direct\":false}", -EINVAL, INVALID },
+		{ WITH_PATH ",\"direct\":\"\"}", -EBADMSG, "invalid type: string*" },
 		{ WITH_PATH ",\"discard\":1}", -EBADMSG, "invalid type: integer `1`, *" },
 		{ WITH_PATH ",\"discard\":null}", -EBADMSG, "invalid type: null, *" },
 		{ WITH_PATH ",\"io_engine\":\"Uring\"}", -EBADMSG,
@@ -117,7 +119,7 @@ TEST(print)
 		   "\"refill_time\":2}},\"io_engine\":\"Sync\",\"socket\":null}");
 }
 
-TEST(discard_is_ours_and_shown_only_when_set)
+TEST(ours_are_shown_only_when_set)
 {
 	static struct conf_drive d;
 	struct err e;
@@ -132,7 +134,12 @@ TEST(discard_is_ours_and_shown_only_when_set)
 		   "\"cache_type\":\"Unsafe\",\"is_read_only\":false,\"path_on_host\":\"/p\","
 		   "\"rate_limiter\":null,\"io_engine\":\"Sync\",\"socket\":null}");
 	CHECK_EQ(conf_drive_parse(WITH_PATH "}", strlen(WITH_PATH "}"), &d, &e), 0);
-	CHECK(!d.discard);
+	CHECK(!d.discard && !d.direct);
+	round_trip(WITH_PATH ",\"direct\":true}",
+		   "{\"drive_id\":\"a\",\"partuuid\":null,\"is_root_device\":false,"
+		   "\"cache_type\":\"Unsafe\",\"is_read_only\":false,\"path_on_host\":\"/p\","
+		   "\"rate_limiter\":null,\"io_engine\":\"Sync\",\"socket\":null,"
+		   "\"direct\":true}");
 }
 
 /* The body of a drive whose member `key' has n times the letter x. */

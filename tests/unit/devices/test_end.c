@@ -41,7 +41,6 @@ TEST(every_reason_has_a_word)
 	CHECK(strcmp(end_reason_name(END_GUEST_POWEROFF), "guest-poweroff") == 0);
 	CHECK(strcmp(end_reason_name(END_TRIPLE_FAULT), "triple-fault") == 0);
 	CHECK(strcmp(end_reason_name(END_KVM_FAILURE), "kvm-failure") == 0);
-	CHECK(strcmp(end_reason_name(END_VCPU_STUCK), "vcpu-stuck") == 0);
 	CHECK(strcmp(end_reason_name(END_CONFIG_ERROR), "config-error") == 0);
 }
 

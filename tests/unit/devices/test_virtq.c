@@ -202,6 +202,14 @@ static void loop_of_two(void)
 	offer(0);
 }
 
+/* No segment comes of it, so that no array is full some time. */
+static void loop_of_nothing(void)
+{
+	desc(DESC, 0, BUF, 0, NEXT, 1);
+	desc(DESC, 1, BUF, 0, NEXT, 0);
+	offer(0);
+}
+
 static void next_out_of_range(void)
 {
 	desc(DESC, 0, BUF, 1, NEXT, N);
@@ -248,6 +256,7 @@ TEST(bad_chains_are_refused)
 {
 	refused(false, head_out_of_range);
 	refused(false, loop_of_two);
+	refused(false, loop_of_nothing);
 	refused(false, next_out_of_range);
 	refused(false, readable_after_writable);
 	refused(false, past_the_end);

@@ -50,7 +50,7 @@ static struct node find(const struct aml *a, const char *name)
 			return n;
 		at = n.end;
 	}
-	CHECK(!"the device is there");
+	FAIL("the device is there");
 	return (struct node){ 0 };
 }
 

@@ -129,7 +129,7 @@ static bool read_cached(struct blk_async *a, struct blk_op *op)
 {
 	ssize_t n;
 
-	if (a->no_nowait || op->kind != BLK_OP_READ)
+	if (a->no_nowait || op->direct || op->kind != BLK_OP_READ)
 		return false;
 	n = FAULT(-EIO);
 	if (n == 0)

@@ -10,7 +10,13 @@
 #include "devices/virtio/block/open.h"
 #include "devices/virtio/block/req.h"
 
-enum { VIRTIO_ID_BLOCK = 2, CONFIG_SIZE = 60, UNIT_MAX = 1 << 20, UNIT_USUAL = 4096 };
+enum {
+	VIRTIO_ID_BLOCK = 2,
+	CONFIG_SIZE = 60,
+	UNIT_MAX = 1 << 20,
+	UNIT_USUAL = 4096,
+	BOUNCE_ALIGN = 4096
+};
 
 /* virtio 1.2, 5.2.3 */
 #define BLK_F_SEG_MAX	   (UINT64_C(1) << 2)
@@ -129,7 +135,8 @@ static enum vdev_next serve_one(struct blk *b, unsigned queue)
 		return VDEV_ON_KICK;
 	}
 	bytes = blk_req_plan(req);
-	if (b->held > 0 && b->held + req->nops > b->engine->class->depth) {
+	if ((b->held > 0 && b->held + req->nops > b->engine->class->depth) ||
+	    (b->bounce_taken && blk_req_bounces(req))) {
 		virtq_unpop(q, &req->chain);
 		return starve(b);
 	}
@@ -210,6 +217,7 @@ static void free_requests(struct blk *b)
 	free(b->reqs);
 	free(b->ops);
 	free(b->iov);
+	free(b->bounce);
 }
 
 static void blk_destroy(struct vdev *dev)
@@ -273,6 +281,7 @@ static int adopt(struct blk *b, int fd, struct err *e)
 	/* Zeros behind a short one, no NUL behind a long one (5.2.6). */
 	memset(b->serial, 0, sizeof(b->serial));
 	memcpy(b->serial, serial, strnlen(serial, sizeof(b->serial)));
+	b->align = b->want_direct ? blk_go_direct(fd) : 0;
 	b->fd = fd;
 	b->flush_error = 0;
 	b->discard_sectors = discard_unit(&st);
@@ -289,7 +298,9 @@ static int make_requests(struct blk *b, struct err *e)
 	b->reqs = FAULT(-ENOMEM) ? NULL : calloc(depth, sizeof(*b->reqs));
 	b->ops = FAULT(-ENOMEM) ? NULL : calloc(depth, BLK_REQ_OPS * sizeof(*b->ops));
 	b->iov = FAULT(-ENOMEM) ? NULL : calloc(depth, 2 * VIRTQ_IOV_MAX * sizeof(*b->iov));
-	if (!b->reqs || !b->ops || !b->iov)
+	if (b->want_direct)
+		b->bounce = FAULT(-ENOMEM) ? NULL : aligned_alloc(BOUNCE_ALIGN, BLK_PIECE);
+	if (!b->reqs || !b->ops || !b->iov || (b->want_direct && !b->bounce))
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "no memory for %u requests", depth);
 	for (unsigned i = 0; i < depth; i++) {
 		struct blk_req *req = &b->reqs[i];
@@ -326,6 +337,7 @@ int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct err *e)
 	b->cache = cfg->cache;
 	b->discard = cfg->discard;
 	b->geometry = cfg->geometry;
+	b->want_direct = cfg->direct;
 	r = make_requests(b, e);
 	if (r == 0)
 		r = adopt(b, cfg->fd, e);
@@ -371,6 +383,11 @@ int blk_replace(struct vdev *dev, int fd, struct err *e)
 void blk_set_limits(struct vdev *dev, const struct rate_cfg *bandwidth, const struct rate_cfg *ops)
 {
 	vdev_limit_set(&blk_of(dev)->limit, bandwidth, ops);
+}
+
+bool blk_is_direct(const struct vdev *dev)
+{
+	return blk_of(dev)->align > 0;
 }
 
 unsigned blk_tail(const struct vdev *dev)

@@ -35,6 +35,7 @@ struct blk_cfg {
 	bool read_only; /* as the descriptor was opened */
 	enum blk_cache cache;
 	bool discard;		      /* offer DISCARD and WRITE_ZEROES, unless read_only */
+	bool direct;		      /* around the host's page cache, where the file can do that */
 	struct blk_geometry geometry; /* of a block device; 0: a plain file */
 	struct blk_engine *engine;    /* NULL: Sync. The device's after success */
 };
@@ -86,6 +87,13 @@ must_check int blk_replace(struct vdev *dev, int fd, struct err *e);
  * away. Main thread.
  */
 void blk_set_limits(struct vdev *dev, const struct rate_cfg *bandwidth, const struct rate_cfg *ops);
+
+/*
+ * Whether I/O goes around the host's page cache: it was asked for, and the file takes
+ * it in units of a sector. Memory that the driver has not aligned as the host wants is
+ * copied. Main thread.
+ */
+must_check bool blk_is_direct(const struct vdev *dev);
 
 /* Bytes at the end of the file that the guest cannot reach: 0..511. Main thread. */
 must_check unsigned blk_tail(const struct vdev *dev);

@@ -20,6 +20,8 @@ enum blk_op_kind {
 	BLK_OP_ZERO,	/* reads as zeros afterwards, if need be because zeros were written */
 };
 
+enum { BLK_PIECE = 64 * 1024 }; /* bytes that a call moves when they are copied */
+
 struct blk_req;
 struct blk_engine;
 
@@ -27,17 +29,21 @@ struct blk_op {
 	struct blk_req *req; /* the device's */
 	enum blk_op_kind kind;
 	int fd;
+	bool direct; /* goes around the host's page cache */
 	uint64_t off, len;
 	bool unmap;	   /* ZERO: the file may free the range */
 	struct iovec *iov; /* READ, WRITE: len bytes; guest memory; the engine uses it up */
 	unsigned niov;
+	void *bounce;  /* READ, WRITE: BLK_PIECE bytes that iov is not aligned for; or NULL */
 	uint64_t done; /* result: bytes moved, from the start on without a gap */
 	int error;     /* result: 0 when all of it is done, else -errno */
 
 	/* The engine's, from start() to blk_op_done(). */
-	bool by_writing;    /* ZERO: fallocate cannot do it here */
-	unsigned retries;   /* without progress */
-	struct iovec zeros; /* ZERO, by writing: the next piece */
+	bool by_writing;     /* ZERO: fallocate cannot do it here */
+	unsigned retries;    /* without progress */
+	struct iovec piece;  /* of zeros, or of the bounce buffer: what iov is meanwhile */
+	struct iovec *guest; /* of a bounced one: its iov */
+	unsigned nguest;
 	struct blk_engine *engine;
 	struct uring_op ring_op;
 	struct blk_op *prev, *next;
@@ -72,6 +78,9 @@ struct blk_engine { /* embedded in the engine's object */
 
 /* An engine's answer to a start() that returned false. Takes the device's lock. */
 void blk_op_done(struct blk_op *op);
+
+/* Before start(): the bounce buffer is the operation's from now on. */
+void blk_op_begin(struct blk_op *op);
 
 /* Calls on the calling thread. Stateless, so one is enough. */
 extern struct blk_engine blk_sync_engine;

@@ -9,12 +9,9 @@
 #include "devices/virtio/block/engine.h"
 #include "devices/virtio/iov.h"
 
-enum {
-	RETRIES_MAX = 64,      /* calls in a row that moved nothing and said `try again' */
-	ZEROS_MAX = 64 * 1024, /* bytes of zeros that one call writes */
-};
+enum { RETRIES_MAX = 64 }; /* calls in a row that moved nothing and said `try again' */
 
-static uint8_t zeros[ZEROS_MAX]; /* never written */
+static _Alignas(4096) uint8_t zeros[BLK_PIECE]; /* never written */
 
 enum blk_call blk_op_call(const struct blk_op *op)
 {
@@ -52,13 +49,34 @@ static bool again(struct blk_op *op, int error)
 	return ++op->retries > RETRIES_MAX ? end(op, error) : false;
 }
 
-static void next_zeros(struct blk_op *op)
+/* Zeros, or the operation's next bytes by way of the bounce buffer. */
+static void next_piece(struct blk_op *op)
 {
 	uint64_t left = op->len - op->done;
+	size_t len = left < BLK_PIECE ? left : BLK_PIECE;
 
-	op->zeros = (struct iovec){ zeros, left < ZEROS_MAX ? left : ZEROS_MAX };
-	op->iov = &op->zeros;
+	op->piece = (struct iovec){ op->by_writing ? zeros : op->bounce, len };
+	op->iov = &op->piece;
 	op->niov = 1;
+	if (op->bounce && op->kind == BLK_OP_WRITE)
+		iov_copy_out(op->guest, op->nguest, 0, op->bounce, len);
+}
+
+void blk_op_begin(struct blk_op *op)
+{
+	if (!op->bounce)
+		return;
+	op->guest = op->iov;
+	op->nguest = op->niov;
+	next_piece(op);
+}
+
+/* The first `len' bytes of a bounced operation have moved. */
+static void took_piece(struct blk_op *op, uint64_t len)
+{
+	if (op->kind == BLK_OP_READ)
+		iov_copy_in(op->guest, op->nguest, 0, op->bounce, len);
+	iov_advance(&op->guest, &op->nguest, len);
 }
 
 /* EINVAL: a block device whose sectors are larger than the range is aligned to. */
@@ -78,7 +96,7 @@ static bool take_alloc(struct blk_op *op, ssize_t res)
 	if (op->kind == BLK_OP_DISCARD) /* no more than advice (5.2.6.2) */
 		return end(op, 0);
 	op->by_writing = true;
-	next_zeros(op);
+	next_piece(op);
 	return false;
 }
 
@@ -88,10 +106,12 @@ static bool take_moved(struct blk_op *op, ssize_t res)
 		return end(op, res < 0 ? (int)res : -EIO);
 	op->retries = 0;
 	op->done += (uint64_t)res;
+	if (op->bounce)
+		took_piece(op, (uint64_t)res);
 	if (op->done == op->len)
 		return end(op, 0);
-	if (op->by_writing)
-		next_zeros(op);
+	if (op->by_writing || op->bounce)
+		next_piece(op);
 	else
 		iov_advance(&op->iov, &op->niov, (uint64_t)res);
 	return false;

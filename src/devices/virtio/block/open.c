@@ -132,3 +132,35 @@ int blk_geometry(int fd, struct blk_geometry *ret, struct err *e)
 	*ret = blk_geometry_of((unsigned)logical, physical, offset, min_io, opt_io);
 	return 0;
 }
+
+/* Of memory and of offsets; false when the host does not say, as before Linux 6.1. */
+static bool ask_alignment(int fd, unsigned *ret_mem, unsigned *ret_offset)
+{
+	struct statx st = { 0 };
+	int sector = 0;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_DIOALIGN, &st) < 0)
+		return false;
+	if (st.stx_mask & STATX_DIOALIGN) {
+		*ret_mem = st.stx_dio_mem_align;
+		*ret_offset = st.stx_dio_offset_align;
+		return true;
+	}
+	/* A block device takes its own sectors in any case. */
+	if (!S_ISBLK(st.stx_mode) || ioctl(fd, BLKSSZGET, &sector) < 0)
+		return false;
+	*ret_mem = *ret_offset = (unsigned)sector;
+	return true;
+}
+
+unsigned blk_go_direct(int fd)
+{
+	unsigned mem = 0, offset = 0;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || !ask_alignment(fd, &mem, &offset))
+		return 0;
+	if (mem == 0 || mem > 4096 || 4096 % mem != 0 || offset == 0 || 512 % offset != 0)
+		return 0;
+	return fcntl(fd, F_SETFL, flags | O_DIRECT) < 0 ? 0 : mem;
+}

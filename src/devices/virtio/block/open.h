@@ -31,3 +31,11 @@ must_check int blk_geometry(int fd, struct blk_geometry *ret, struct err *e);
 /* The same from a medium's own words: what makes no sense is left out. */
 struct blk_geometry blk_geometry_of(unsigned logical, unsigned physical, int offset,
 				    unsigned min_io, unsigned opt_io);
+
+/*
+ * Lets I/O on the descriptor go around the host's page cache, if the file takes it in
+ * units of 512 bytes: a larger unit would make a write of one sector a read and a write
+ * of its neighbours too. Returns the alignment of memory that it asks for, 4096 at
+ * most; or 0, and nothing has changed.
+ */
+must_check unsigned blk_go_direct(int fd);

@@ -45,8 +45,20 @@ static struct blk_op *add_op(struct blk_req *req, enum blk_op_kind kind)
 {
 	struct blk_op *op = &req->op[req->nops++];
 
-	*op = (struct blk_op){ .req = req, .kind = kind, .fd = req->blk->fd };
+	*op = (struct blk_op){
+		.req = req, .kind = kind, .fd = req->blk->fd, .direct = req->blk->align > 0
+	};
 	return op;
+}
+
+/* The host moves only aligned memory around its page cache. */
+static void *bounce_for(const struct blk *b, const struct blk_op *op)
+{
+	for (unsigned i = 0; b->align > 0 && i < op->niov; i++)
+		if ((uintptr_t)op->iov[i].iov_base % b->align != 0 ||
+		    op->iov[i].iov_len % BLK_SECTOR != 0)
+			return b->bounce;
+	return NULL;
 }
 
 /* Whole sectors within the disk, all of them, before anything moves. */
@@ -69,6 +81,7 @@ static enum blk_status plan_in(struct blk_req *req, uint64_t sector)
 	op->len = in_data(c);
 	op->iov = req->data;
 	op->niov = iov_slice(c->iov + c->nout, c->nin, 0, op->len, req->data);
+	op->bounce = bounce_for(req->blk, op);
 	return BLK_S_OK;
 }
 
@@ -84,6 +97,7 @@ static enum blk_status plan_out(struct blk_req *req, uint64_t sector)
 	op->len = out_data(c);
 	op->iov = req->data;
 	op->niov = iov_slice(c->iov, c->nout, sizeof(struct header), op->len, req->data);
+	op->bounce = bounce_for(req->blk, op);
 	return BLK_S_OK;
 }
 
@@ -183,6 +197,11 @@ uint64_t blk_req_plan(struct blk_req *req)
 	return bytes;
 }
 
+bool blk_req_bounces(const struct blk_req *req)
+{
+	return req->nops > 0 && req->op[0].bounce;
+}
+
 /* The status goes out and the chain back. */
 static void answer(struct blk_req *req)
 {
@@ -249,12 +268,14 @@ static void conclude(struct blk_req *req)
 {
 	struct blk *b = req->blk;
 
+	if (blk_req_bounces(req))
+		b->bounce_taken = false;
 	for (unsigned i = 0; i < req->nops; i++) {
 		struct blk_op *op = &req->op[i];
 
 		if (op->kind == BLK_OP_READ && req->status == BLK_S_OK)
 			req->written += op->done;
-		/* One that was under way when another failed has no say of its own. */
+		/* The kernel says that all is well now; what was lost stays lost. */
 		if (op->kind == BLK_OP_FLUSH && op->error == 0)
 			op->error = b->flush_error;
 		if (op->error < 0) {
@@ -267,15 +288,6 @@ static void conclude(struct blk_req *req)
 	answer(req);
 }
 
-/* True: finished. */
-static bool start(struct blk *b, struct blk_op *op)
-{
-	/* The kernel would say that all is well now; what was lost stays lost. */
-	if (op->kind == BLK_OP_FLUSH && b->flush_error < 0)
-		return true;
-	return b->engine->class->start(b->engine, op);
-}
-
 void blk_req_run(struct blk_req *req)
 {
 	struct blk *b = req->blk;
@@ -285,9 +297,13 @@ void blk_req_run(struct blk_req *req)
 	else if (req->type == BLK_T_GET_ID &&
 		 virtq_chain_write(&req->chain, 0, b->serial, BLK_SERIAL) == 0)
 		req->written = BLK_SERIAL;
+	if (blk_req_bounces(req)) {
+		b->bounce_taken = true;
+		blk_op_begin(&req->op[0]);
+	}
 	req->pending = req->nops;
 	for (unsigned i = 0; i < req->nops; i++)
-		req->pending -= start(b, &req->op[i]);
+		req->pending -= b->engine->class->start(b->engine, &req->op[i]);
 	b->held += req->pending;
 	if (req->pending == 0)
 		conclude(req);

@@ -51,6 +51,10 @@ struct blk {
 	enum blk_cache cache;	      /* constant */
 	bool discard;		      /* constant; DISCARD and WRITE_ZEROES are served */
 	struct blk_geometry geometry; /* constant */
+	bool want_direct;	      /* constant */
+	void *bounce;		      /* owned; BLK_PIECE bytes; NULL: not wanted */
+	bool bounce_taken;	      /* (L) by the request that runs with it */
+	unsigned align;		      /* (L) of memory that O_DIRECT asks for; 0: buffered */
 	int fd;			      /* (L) */
 	uint64_t bytes;		      /* (L) of the file when it was opened */
 	uint64_t sectors;	      /* (L) */
@@ -70,6 +74,9 @@ struct blk {
  * guest sees nothing yet, and the chain may still be given back. Lock held.
  */
 must_check uint64_t blk_req_plan(struct blk_req *req);
+
+/* Whether the plan needs the device's bounce buffer. */
+must_check bool blk_req_bounces(const struct blk_req *req);
 
 /* Carries the plan out, or as far as the engine does at once. Lock held. */
 void blk_req_run(struct blk_req *req);
