@@ -66,7 +66,8 @@ void uring_fallocate(struct uring *ring, struct uring_op *op, unsigned slot, int
 
 /*
  * Asks the kernel to end an operation early. Its callback comes in any case, with
- * -ECANCELED if the cancel was in time. Once for each operation.
+ * -ECANCELED if the cancel was in time. Once for each operation; left out while the
+ * kernel has not taken as many cancels as the ring is deep.
  */
 void uring_cancel(struct uring *ring, struct uring_op *op);
 

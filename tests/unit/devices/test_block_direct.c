@@ -172,6 +172,27 @@ TEST(a_file_that_became_shorter)
 	unplug_disk();
 }
 
+/* There is no page cache to try first: the loop would wait for the disk. */
+TEST(a_read_leaves_the_loop_alone)
+{
+	const struct piece in[] = { { HEADER, 16, 0 },
+				    { DATA, SECTOR, WRITE },
+				    { STATUS, 1, WRITE } };
+
+	if (!ASYNC)
+		SKIP("Sync waits");
+	plug_direct();
+	header(IN, 0);
+	chain_of(in, 3, 0);
+	wr(R_NOTIFY, 0);
+	CHECK_EQ(loop_turn(&loop, 0), 0);
+	CHECK_EQ(ram[STATUS], UNTOUCHED);
+	CHECK_EQ(uring_inflight(ring), 1);
+	settle();
+	CHECK_EQ(ram[STATUS], OK);
+	unplug_disk();
+}
+
 TEST(zeroes_and_discard_too)
 {
 	plug_direct();

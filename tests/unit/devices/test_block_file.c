@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What can be a disk, and making a device of it. */
 #include <limits.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "devices/virtio/block/open.h"
@@ -140,6 +142,80 @@ TEST(large_blocks_are_told_to_the_driver)
 		     3 | 7 << 8 | 8 << 16, 128);
 	check_medium((struct blk_geometry){ 4096, 4096, 0, 4096, 65536 }, F_BLK_SIZE | F_TOPOLOGY,
 		     4096, 0 | 1 << 16, 16);
+}
+
+/* A block device with such sectors on the memory file `disk', gone when it is closed. */
+static int make_loop(uint32_t sector)
+{
+	struct loop_config c = { .fd = (uint32_t)disk,
+				 .block_size = sector,
+				 .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), fd;
+	int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+	char path[32];
+
+	if (number < 0)
+		SKIP("needs a loop device");
+	snprintf(path, sizeof(path), "/dev/loop%d", number);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, LOOP_CONFIGURE, &c) < 0)
+		SKIP("needs a loop device");
+	close(control);
+	return fd;
+}
+
+TEST(a_block_device)
+{
+	static const uint32_t sectors[] = { SECTOR, 4096 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sectors); i++) {
+		struct blk_cfg cfg = { .id = "x", .cache = BLK_WRITEBACK, .discard = true };
+		struct err e;
+
+		disk = make_disk(SECTORS * SECTOR);
+		cfg.fd = make_loop(sectors[i]);
+		CHECK_EQ(blk_geometry(cfg.fd, &cfg.geometry, &e), 0);
+		CHECK_EQ(cfg.geometry.logical, sectors[i]);
+		CHECK_EQ(blk_create(&cfg, &dev, &e), 0);
+		plug(dev);
+		run_device(F_FLUSH);
+		CHECK_EQ(rd(R_CONFIG), SECTORS);
+		CHECK_EQ(rd(R_CONFIG + 20), sectors[i] == SECTOR ? 0 : sectors[i]);
+		CHECK_EQ(request(IN, 8, 8 * SECTOR, WRITE, 8 * SECTOR + 1), OK);
+		CHECK(data_is(DATA, 8 * SECTOR, 8 * SECTOR));
+		CHECK_EQ(request(IN, 3, SECTOR, WRITE, SECTOR + 1), OK); /* less than a sector */
+		CHECK_EQ(request(OUT, 3, SECTOR, 0, 1), OK);
+		CHECK_EQ(request(FLUSH, 0, 0, 0, 1), OK);
+		memset(ram + DATA, 0, 16);
+		ram[DATA] = 5; /* aligned to neither */
+		ram[DATA + 8] = 6;
+		CHECK_EQ(request(DISCARD, 0, 16, 0, 1), OK);
+		CHECK_EQ(request(ZEROES, 0, 16, 0, 1), OK);
+		CHECK_EQ(request(IN, 4, 8 * SECTOR, WRITE, 8 * SECTOR + 1), OK);
+		CHECK(data_is(DATA, 4 * SECTOR, SECTOR));
+		for (unsigned k = SECTOR; k < 7 * SECTOR; k++)
+			CHECK_EQ(ram[DATA + k], 0);
+		CHECK(data_is(DATA + 7 * SECTOR, 11 * SECTOR, SECTOR));
+		CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 0);
+		unplug_disk();
+	}
+}
+
+/* Around the page cache in sectors of 512 bytes, and not at all in larger ones. */
+TEST(a_block_device_directly)
+{
+	int fd;
+
+	disk = make_disk(SECTORS * SECTOR);
+	fd = make_loop(4096);
+	CHECK_EQ(blk_go_direct(fd), 0);
+	CHECK_EQ(fcntl(fd, F_GETFL) & O_DIRECT, 0);
+	close(fd);
+	fd = make_loop(SECTOR);
+	CHECK(blk_go_direct(fd) >= 1);
+	CHECK(fcntl(fd, F_GETFL) & O_DIRECT);
+	close(fd);
+	close(disk);
 }
 
 TEST(creation_under_faults)

@@ -231,6 +231,7 @@ TEST(a_read_in_small_parts)
 		feed(i, 64);
 		turn();
 	}
+	settle();
 	CHECK(used(&head, &len));
 	CHECK_EQ(len, SECTOR + 1);
 	CHECK(data_is(DATA, 0, SECTOR));
@@ -321,8 +322,8 @@ TEST(a_pause_waits_for_what_runs)
 	turn();
 	vdev_pause(dev);
 	feed(0, SECTOR);
-	turn();
-	CHECK_EQ(answered(), 1);
+	while (answered() == 0)
+		CHECK_EQ(loop_turn(&loop, 1000), 0);
 	CHECK(!vdev_idle(dev));
 	CHECK_EQ(blk_replace(dev, disk, &e), -EBUSY);
 	feed(0, SECTOR);
