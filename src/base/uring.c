@@ -54,7 +54,8 @@ static int restrict_ring(struct uring *u)
 static int set_up(struct uring *u, unsigned files)
 {
 	struct io_uring_rsrc_register table = { .nr = files, .flags = IORING_RSRC_REGISTER_SPARSE };
-	unsigned workers[2] = { IOWQ_WORKERS, IOWQ_WORKERS };
+	/* Bounded ones do file I/O: one file that hangs must not take all of them. */
+	unsigned workers[2] = { IOWQ_WORKERS * files, IOWQ_WORKERS };
 	int r = reg(u, IORING_REGISTER_FILES2, &table, sizeof(table));
 
 	if (r < 0)

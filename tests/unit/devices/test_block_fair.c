@@ -106,3 +106,37 @@ TEST(a_flood_does_not_starve_the_other_drive)
 	virtio_mmio_destroy(quiet);
 	unplug_disk();
 }
+
+/* Segments may overlap, so requests can be larger than memory: bytes end a turn too. */
+TEST(bytes_end_a_turn_as_chains_do)
+{
+	enum { SEGMENTS = 8, PART = 0x10000, TURN_REQUESTS = (4 << 20) / (SEGMENTS * PART) };
+	struct blk_cfg cfg = { .id = "rootfs", .engine = next_engine() };
+	struct err e;
+
+	if (ASYNC)
+		SKIP("operations of Async end when the kernel says so");
+	disk = make_disk(0);
+	CHECK_EQ(ftruncate(disk, SEGMENTS * PART), 0);
+	cfg.fd = fcntl(disk, F_DUPFD_CLOEXEC, 0);
+	CHECK_EQ(blk_create(&cfg, &dev, &e), 0);
+	plug(dev);
+	start_queue(mmio, 0, MANY);
+	for (unsigned i = 0; i < VDEV_BUDGET; i++) {
+		unsigned table = TABLE + 16 * (SEGMENTS + 2) * i;
+
+		desc(table, 0, BUF, 16, NEXT, 1);
+		for (uint16_t k = 1; k <= SEGMENTS; k++)
+			desc(table, k, SECOND, PART, WRITE | NEXT, (uint16_t)(k + 1));
+		desc(table, SEGMENTS + 1, BUF + 0x2000, 1, WRITE, 0);
+		desc(Q_DESC, i, table, 16 * (SEGMENTS + 2), INDIRECT, 0);
+		put16(Q_AVAIL + 4 + 2 * i, (uint16_t)i);
+	}
+	put16(Q_AVAIL + 2, VDEV_BUDGET);
+	wr(R_NOTIFY, 0);
+	CHECK_EQ(loop_turn(&loop, 1000), 0);
+	CHECK_EQ(flood(), TURN_REQUESTS);
+	settle(); /* the rest follows without a kick */
+	CHECK_EQ(flood(), VDEV_BUDGET);
+	unplug_disk();
+}

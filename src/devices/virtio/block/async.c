@@ -11,6 +11,9 @@
 
 #include "base/fault.h"
 
+/* Longer reads are copied by a worker: here they would keep the loop from others. */
+enum { NOWAIT_MAX = 256 << 10 };
+
 struct blk_async {
 	struct blk_engine engine;
 	struct uring *ring; /* the machine's */
@@ -129,7 +132,7 @@ static bool read_cached(struct blk_async *a, struct blk_op *op)
 {
 	ssize_t n;
 
-	if (a->no_nowait || op->direct || op->kind != BLK_OP_READ)
+	if (a->no_nowait || op->direct || op->kind != BLK_OP_READ || op->len > NOWAIT_MAX)
 		return false;
 	n = FAULT(-EIO);
 	if (n == 0)

@@ -52,6 +52,9 @@ struct config {
 static_assert(offsetof(struct config, max_discard_sectors) == 36, "virtio 1.2, 5.2.4");
 static_assert(offsetof(struct config, write_zeroes_may_unmap) == 56, "virtio 1.2, 5.2.4");
 
+/* So much ends a turn: segments overlap as the driver likes, so memory is no bound. */
+#define TURN_BYTES (UINT64_C(4) << 20)
+
 static struct blk *blk_of(const struct vdev *dev)
 {
 	return container_of(dev, struct blk, vdev);
@@ -122,7 +125,6 @@ static enum vdev_next serve_one(struct blk *b, unsigned queue)
 {
 	struct virtq *q = &b->vdev.queue[queue].q;
 	struct blk_req *req = b->free;
-
 	uint64_t bytes;
 
 	if (!req)
@@ -145,6 +147,7 @@ static enum vdev_next serve_one(struct blk *b, unsigned queue)
 		return VDEV_LATER;
 	}
 	b->free = req->next;
+	b->turn_bytes += bytes;
 	blk_req_run(req);
 	return VDEV_AGAIN;
 }
@@ -155,7 +158,8 @@ static void blk_kick(struct vdev *dev, unsigned queue)
 	enum vdev_next next = vdev_limit_waits(&b->limit) ? VDEV_LATER : VDEV_AGAIN;
 	unsigned n;
 
-	for (n = 0; n < VDEV_BUDGET && next == VDEV_AGAIN; n++)
+	b->turn_bytes = 0;
+	for (n = 0; n < VDEV_BUDGET && b->turn_bytes < TURN_BYTES && next == VDEV_AGAIN; n++)
 		next = serve_one(b, queue);
 	if (n == 1 && next == VDEV_ON_KICK)
 		counter_inc(&b->metrics.no_avail_buffer);

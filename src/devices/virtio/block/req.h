@@ -63,6 +63,7 @@ struct blk {
 	int flush_error;	      /* (L) of the first FLUSH that failed, see block.h */
 	unsigned held;		      /* (L) operations that the engine has not finished */
 	bool starved;		      /* (L) a run ended because the engine has no room */
+	uint64_t turn_bytes;	      /* (L) moved by the running turn */
 	struct blk_req *free;	      /* (L) */
 	struct blk_req *reqs;	      /* owned, as many as the engine is deep */
 	struct blk_op *ops;	      /* owned; each request's operations */
