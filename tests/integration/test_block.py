@@ -25,13 +25,13 @@ def shell(start_wisp, drives, kernel="small-elf", entropy=None, **more):
     vm = start_wisp(console="pty")
     vm.machine(vcpus=more.get("vcpus", 1), mem=256)
     # Of a terminal the shell would make a prompt, and end with the first of its children.
-    vm.boot_source(guest.kernel, f"{ARGS} test=\"stty -echo; cat | sh\"", initrd=guest.initrd)
+    vm.boot_source(guest.kernel, f"{ARGS} test=\"stty -echo; echo LISTENS; cat | sh\"", initrd=guest.initrd)
     for name, fields in drives.items():
         vm.drive(name, fields.pop("path"), **fields)
     if entropy is not None:
         assert vm.api.put("/entropy", entropy).status == 204
     vm.start()
-    vm.expect("GUEST-READY", timeout=120)
+    vm.expect("^LISTENS$", timeout=120)
     return vm
 
 

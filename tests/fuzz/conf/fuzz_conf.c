@@ -3,7 +3,7 @@
  * The first byte chooses an object, the rest is its body. What is accepted prints a
  * text that is accepted again and prints itself; what is refused says why.
  */
-#include <assert.h>
+#include "../ensure.h"
 #include <string.h>
 
 #include "conf/action.h"
@@ -144,9 +144,9 @@ static int do_cpu(const char *body, size_t len, struct text *t, struct err *e)
 	(void)t;
 	for (unsigned i = 0; r == 0 && i < cpu.nleaves; i++)
 		for (unsigned reg = 0; reg < ARRAY_SIZE(cpu.leaf[i].reg); reg++)
-			assert((cpu.leaf[i].reg[reg].value & ~cpu.leaf[i].reg[reg].mask) == 0);
+			ENSURE((cpu.leaf[i].reg[reg].value & ~cpu.leaf[i].reg[reg].mask) == 0);
 	for (unsigned i = 0; r == 0 && i < cpu.nmsrs; i++)
-		assert((cpu.msr[i].value & ~cpu.msr[i].mask) == 0);
+		ENSURE((cpu.msr[i].value & ~cpu.msr[i].mask) == 0);
 	return r;
 }
 
@@ -168,13 +168,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	object = objects[data[0] % ARRAY_SIZE(objects)];
 	r = object((const char *)data + 1, size - 1, &t1, &e);
 	if (r < 0) {
-		assert(e.code == r && e.msg[0] != '\0' && e.kind == ERR_INVALID);
+		ENSURE(e.code == r && e.msg[0] != '\0' && e.kind == ERR_INVALID);
 		return 0;
 	}
 	if (t1.len == 0)
 		return 0;
-	assert(text_ok(&t1));
+	ENSURE(text_ok(&t1));
 	r = object(first, t1.len, &t2, &e);
-	assert(r == 0 && text_ok(&t2) && strcmp(first, second) == 0);
+	ENSURE(r == 0 && text_ok(&t2) && strcmp(first, second) == 0);
 	return 0;
 }

@@ -3,7 +3,7 @@
  * Lines of text: the first is the user's command line, the others are words of ours.
  * The user's text stays whole around what is put in, and the limit holds.
  */
-#include <assert.h>
+#include "../ensure.h"
 #include <string.h>
 
 #include "vmm/x86/cmdline.h"
@@ -34,10 +34,10 @@ static void check(const struct cmdline *c, const char *user, size_t cut)
 {
 	size_t len = strlen(c->text), tail = strlen(user) - cut;
 
-	assert(len < sizeof(c->text) && c->insert_at <= len);
-	assert(len >= cut + tail);
-	assert(memcmp(c->text, user, cut) == 0);
-	assert(memcmp(c->text + len - tail, user + cut, tail) == 0);
+	ENSURE(len < sizeof(c->text) && c->insert_at <= len);
+	ENSURE(len >= cut + tail);
+	ENSURE(memcmp(c->text, user, cut) == 0);
+	ENSURE(memcmp(c->text + len - tail, user + cut, tail) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!next_line(&data, &size, user, sizeof(user)))
 		return 0;
 	if (cmdline_init(&c, user, &e) < 0) {
-		assert(strlen(user) >= LAYOUT_CMDLINE_MAX && e.code == -E2BIG);
+		ENSURE(strlen(user) >= LAYOUT_CMDLINE_MAX && e.code == -E2BIG);
 		return 0;
 	}
 	cut = c.insert_at;
@@ -61,12 +61,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		before = c;
 		added = cmdline_add(&c, word, &e) == 0;
 		if (!added)
-			assert(memcmp(&before, &c, sizeof(c)) == 0);
+			ENSURE(memcmp(&before, &c, sizeof(c)) == 0);
 		check(&c, user, cut);
 		quotes |= strchr(word, '"') != NULL;
 		/* One word of ours is found again, unless it is within quotes. */
 		if (added && word[0] && !strchr(word, ' ') && !quotes)
-			assert(cmdline_has(&c, word));
+			ENSURE(cmdline_has(&c, word));
 	}
 	return 0;
 }

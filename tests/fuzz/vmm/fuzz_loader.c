@@ -3,7 +3,7 @@
  * The input is a kernel's file, and an initrd's: loaded into 32 MiB of memory. What is
  * accepted lies in that memory, and what is refused says why.
  */
-#include <assert.h>
+#include "../ensure.h"
 #include <string.h>
 #include <sys/mman.h>
 
@@ -22,26 +22,26 @@ static void *map_memory(void)
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	int r;
 
-	assert(p != MAP_FAILED);
+	ENSURE(p != MAP_FAILED);
 	r = mprotect(p, mem_size, PROT_READ | PROT_WRITE);
-	assert(r == 0);
+	ENSURE(r == 0);
 	return p;
 }
 
 static void check_kernel(const struct kernel_image *k)
 {
-	assert(k->end > LAYOUT_HIMEM && k->end <= mem_size);
-	assert(k->entry >= LAYOUT_HIMEM && k->entry < k->end);
-	assert(k->setup_header_len <= SETUP_HEADER_MAX);
-	assert(k->bzimage || k->setup_header_len == 0);
-	assert(!k->bzimage || k->protocol == KERNEL_LINUX64);
+	ENSURE(k->end > LAYOUT_HIMEM && k->end <= mem_size);
+	ENSURE(k->entry >= LAYOUT_HIMEM && k->entry < k->end);
+	ENSURE(k->setup_header_len <= SETUP_HEADER_MAX);
+	ENSURE(k->bzimage || k->setup_header_len == 0);
+	ENSURE(!k->bzimage || k->protocol == KERNEL_LINUX64);
 }
 
 static void check_initrd(const struct initrd_image *initrd, gpa_t floor, size_t size)
 {
-	assert(initrd->size == size && size > 0);
-	assert(initrd->base >= floor && initrd->base % 4096 == 0);
-	assert(initrd->base <= mem_size - size);
+	ENSURE(initrd->size == size && size > 0);
+	ENSURE(initrd->base >= floor && initrd->base % 4096 == 0);
+	ENSURE(initrd->base <= mem_size - size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fd < 0) {
 		fd = memfd_create("fuzz", MFD_CLOEXEC);
 		r = gmem_add(&mem, 0, mem_size, map_memory());
-		assert(fd >= 0 && r == 0);
+		ENSURE(fd >= 0 && r == 0);
 	}
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
 		return 0; /* the host's memory is full */
@@ -64,12 +64,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (r == 0)
 		check_kernel(&kernel);
 	else
-		assert(e.code == r && e.msg[0] && kernel.end == LAYOUT_HIMEM);
+		ENSURE(e.code == r && e.msg[0] && kernel.end == LAYOUT_HIMEM);
 	r = initrd_load(&mem, fd, kernel.end, &initrd, &e);
 	if (r == 0)
 		check_initrd(&initrd, kernel.end, size);
 	else
-		assert(e.code == r && e.msg[0] && initrd.size == 0);
+		ENSURE(e.code == r && e.msg[0] && initrd.size == 0);
 	if (kernel.entry) {
 		const struct boot_cfg boot = { .kernel = &kernel,
 					       .initrd = &initrd,
@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					       .mem_size = mem_size };
 
 		r = boot_write(&mem, &boot, &e);
-		assert(r == 0);
+		ENSURE(r == 0);
 	}
 	return 0;
 }

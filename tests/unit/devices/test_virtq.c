@@ -195,6 +195,12 @@ static void head_out_of_range(void)
 	offer(N);
 }
 
+/* Just behind the table of heads in flight. */
+static void head_behind_the_largest(void)
+{
+	offer(VIRTQ_MAX_SIZE);
+}
+
 static void loop_of_two(void)
 {
 	desc(DESC, 0, BUF, 1, NEXT, 1);
@@ -255,6 +261,7 @@ static void indirect_not_negotiated(void)
 TEST(bad_chains_are_refused)
 {
 	refused(false, head_out_of_range);
+	refused(false, head_behind_the_largest);
 	refused(false, loop_of_two);
 	refused(false, loop_of_nothing);
 	refused(false, next_out_of_range);
