@@ -19,11 +19,11 @@ CANNOT = "Drive config error: Unable to patch the block device: Device manager e
 VERIFY = ". Please verify the request arguments."
 
 
-def shell(start_wisp, drives, kernel="small-elf", entropy=None, **more):
+def shell(start_wisp, drives, kernel="small-elf", entropy=None):
     """A guest that waits for commands on its console. drives: name -> fields of the PUT."""
     guest = host.guest(kernel, tools=kernel.startswith("cloud"))
     vm = start_wisp(console="pty")
-    vm.machine(vcpus=more.get("vcpus", 1), mem=256)
+    vm.machine(mem=256)
     # Of a terminal the shell would make a prompt, and end with the first of its children.
     vm.boot_source(guest.kernel, f"{ARGS} test=\"stty -echo; echo LISTENS; cat | sh\"", initrd=guest.initrd)
     for name, fields in drives.items():
@@ -79,7 +79,7 @@ def two_disks(start_wisp, tmp_path, engine):
     disks = {name: {"path": image(tmp_path / name, size=32 * MIB), "io_engine": engine,
                     "cache_type": cache}
              for name, cache in (("a", "Writeback"), ("b", "Unsafe"))}
-    return shell(start_wisp, disks, kernel="cloud-elf", vcpus=2)
+    return shell(start_wisp, disks, kernel="cloud-elf")
 
 
 CUT = [(("vda",), 1, True), (("vda", "vdb"), 8, True), (("vda", "vdb"), 32, False)]
@@ -262,7 +262,7 @@ def test_patches_under_load(start_wisp, tmp_path, engine):
     """A hundred times another file of the same content, and the guest sees nothing of it."""
     content = os.urandom(4 * MIB)
     twins = [image(tmp_path / name, content) for name in ("one", "two")]
-    vm = shell(start_wisp, {"d": {"path": twins[0], "io_engine": engine}}, vcpus=2)
+    vm = shell(start_wisp, {"d": {"path": twins[0], "io_engine": engine}})
     want = vm.run("md5sum </dev/vda")
     vm.run("(while [ ! -e /tmp/stop ]; do dd if=/dev/vda bs=64k iflag=direct 2>/dev/null | md5sum; "
            "done >/tmp/sums) & (while [ ! -e /tmp/stop ]; do dd if=/dev/vda of=/tmp/mib bs=1M "
