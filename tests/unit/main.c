@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LIMIT_SECONDS = 20 };
+enum { LIMIT_SECONDS = 20, SOAK_LIMIT_SECONDS = 900 };
 
 static struct test *first, **tail = &first;
 
@@ -12,6 +12,11 @@ void test_register(struct test *t)
 {
 	*tail = t;
 	tail = &t->next;
+}
+
+bool test_soaks(void)
+{
+	return getenv("WISP_SOAK") != NULL;
 }
 
 static int run_child(const struct test *t)
@@ -24,7 +29,7 @@ static int run_child(const struct test *t)
 	if (pid < 0)
 		return 1;
 	if (pid == 0) {
-		alarm(LIMIT_SECONDS);
+		alarm(test_soaks() ? SOAK_LIMIT_SECONDS : LIMIT_SECONDS);
 		t->run();
 		exit(0);
 	}

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,9 @@ struct test {
 };
 
 void test_register(struct test *t);
+
+/* Whether this is a long run: WISP_SOAK is set. Tests may do more then, and take longer. */
+bool test_soaks(void);
 
 #define TEST(id)                                                  \
 	static void test_##id(void);                              \

@@ -190,7 +190,7 @@ TEST(reset_is_done_by_quiesce_when_that_is_enough)
 
 /* --- a vCPU that hammers registers beside the loop ------------------------------ */
 
-enum { ROUNDS = 300 };
+static unsigned rounds; /* resets */
 static bool hammered;
 
 /*
@@ -200,7 +200,7 @@ static bool hammered;
 static void *hammer(void *arg)
 {
 	(void)arg;
-	for (unsigned round = 0; round < ROUNDS; round++) {
+	for (unsigned round = 0; round < rounds; round++) {
 		memset(ram, 0, BUF);
 		for (uint16_t i = 0; i < 4; i++)
 			offer_buffer(i);
@@ -228,6 +228,7 @@ TEST(resets_and_pauses_beside_a_busy_vcpu)
 	pthread_t vcpu;
 	unsigned turn = 0;
 
+	rounds = test_soaks() ? 10000 : 300;
 	plug_fake();
 	CHECK_EQ(pthread_create(&vcpu, NULL, hammer, NULL), 0);
 	while (!__atomic_load_n(&hammered, __ATOMIC_ACQUIRE)) {
@@ -245,7 +246,7 @@ TEST(resets_and_pauses_beside_a_busy_vcpu)
 			vdev_resume(&fake->vdev);
 	}
 	CHECK_EQ(pthread_join(vcpu, NULL), 0);
-	CHECK_EQ(fake->vdev.resets, ROUNDS);
+	CHECK_EQ(fake->vdev.resets, rounds);
 	CHECK(fake->drained > 0); /* resets that had to wait */
 	unplug();
 }
