@@ -11,6 +11,7 @@
 #include "conf/expect.h"
 #include "descriptors.h"
 #include "devices/virtio/block/block.h"
+#include "devices/virtio/block/req.h"
 #include "image.h"
 #include "vmm/kvm.h"
 #include "vmm/limits.h"
@@ -270,6 +271,15 @@ TEST(a_read_only_drive_stays_one)
 	stop();
 }
 
+/* What the device itself has been told. */
+static void limits_are(uint64_t bandwidth, uint64_t ops)
+{
+	const struct blk *b = container_of(drive(), struct blk, vdev);
+
+	CHECK_EQ(b->limit.buckets.bandwidth.cfg.size, bandwidth);
+	CHECK_EQ(b->limit.buckets.ops.cfg.size, ops);
+}
+
 TEST(limits_replace_stay_and_go)
 {
 	const struct conf_rate_limiter *now;
@@ -284,6 +294,7 @@ TEST(limits_replace_stay_and_go)
 	CHECK_EQ(ask(ACTION_PATCH_DRIVE), 0);
 	CHECK_EQ(now->ops.size, 5);
 	CHECK(!now->has_bandwidth);
+	limits_are(0, 5);
 	/* With a path: both. The bucket that is not named stays. */
 	patch_of("small");
 	action.drive_patch.has_rate_limiter = true;
@@ -293,12 +304,14 @@ TEST(limits_replace_stay_and_go)
 	CHECK_EQ(now->ops.size, 5);
 	CHECK_EQ(now->bandwidth.size, 4096);
 	CHECK_EQ(sectors(), 3);
+	limits_are(4096, 5);
 	patch_of(NULL);
 	action.drive_patch.has_rate_limiter = true;
 	given->has_bandwidth = true;
 	given->bandwidth = (struct conf_token_bucket){ .size = 0, .refill_time_ms = 9 };
 	CHECK_EQ(ask(ACTION_PATCH_DRIVE), 0);
 	CHECK(!now->has_bandwidth);
+	limits_are(0, 5);
 	given->has_bandwidth = false;
 	given->has_ops = true;
 	given->ops = (struct conf_token_bucket){ .size = 5, .refill_time_ms = 0 };
