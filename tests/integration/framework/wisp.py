@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from framework import host
+from framework import host, stall
 from framework.http import Api
 
 BINARY = os.environ.get("WISP_BIN", str(host.TOP / "build" / "release" / "wisp"))
@@ -78,7 +78,8 @@ class Wisp:
             status = self.process.wait(host.deadline(timeout))
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {host.deadline(timeout)} s; console ends "
-                                 f"{self.console()[-800:]!r}, log ends {self.log()[-800:]!r}")
+                                 f"{self.console()[-800:]!r}, log ends {self.log()[-800:]!r}\n"
+                                 f"{stall.describe(self)}") from None
         self.console()
         return status
 
@@ -131,7 +132,7 @@ class Wisp:
             if ended or time.monotonic() > end:
                 why = f"it ended with {self.process.returncode}" if ended else "time is up"
                 raise AssertionError(f"no {pattern!r}: {why}; text ends {text[-1500:]!r}, "
-                                     f"log ends {self.log()[-1500:]!r}")
+                                     f"log ends {self.log()[-1500:]!r}\n{stall.describe(self)}")
             time.sleep(0.05)
 
     def send(self, text):
