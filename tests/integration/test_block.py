@@ -9,37 +9,18 @@ import time
 import pytest
 
 from framework import host
+from framework.guest import ARGS, leave, shell
 
 pytestmark = [pytest.mark.area("block"), pytest.mark.kvm]
 
 MIB = 1 << 20
 ENGINES = ["Sync", "Async"]
-ARGS = "console=ttyS0 quiet reboot=k panic=-1"
 CANNOT = "Drive config error: Unable to patch the block device: Device manager error: "
 VERIFY = ". Please verify the request arguments."
 
 
-def shell(start_wisp, drives, kernel="small-elf", entropy=None):
-    """A guest that waits for commands on its console. drives: name -> fields of the PUT."""
-    guest = host.guest(kernel, tools=kernel.startswith("cloud"))
-    vm = start_wisp(console="pty")
-    vm.machine(mem=256)
-    # A shell at a terminal would write prompts, and take the end of a child for the end of its
-    # input; and cat's sendfile() waits for more than a line.
-    vm.boot_source(guest.kernel, f"{ARGS} test=\"stty -echo; echo LISTENS; (set -f; IFS=; while "
-                                 "read -r l; do echo $l; done) | sh\"", initrd=guest.initrd)
-    for name, fields in drives.items():
-        vm.drive(name, fields.pop("path"), **fields)
-    if entropy is not None:
-        assert vm.api.put("/entropy", entropy).status == 204
-    vm.start()
-    vm.expect("^LISTENS$", timeout=120)
-    return vm
-
-
 def finish(vm, timeout=60):
-    vm.send("\x04")
-    assert vm.wait(timeout) == 0, vm.log()[-1500:]
+    leave(vm, timeout)
     assert "I/O error" not in vm.console()
 
 
@@ -291,7 +272,7 @@ def test_patches_under_load(start_wisp, tmp_path, engine):
 
 # --- limits ---
 
-HOUR = 3600 * 1000
+FOREVER = 10**10  # ms: not one token comes back while a test runs
 
 
 def test_limits_of_a_drive(start_wisp, tmp_path):
@@ -312,16 +293,16 @@ def test_limits_of_a_drive(start_wisp, tmp_path):
         assert patch(vm, "d", rate_limiter=free).status == 204
         vm.run("wait; cat /tmp/all && rm /tmp/all")
 
-    limited({"ops": {"size": 10, "one_time_burst": 20, "refill_time": HOUR}},
+    limited({"ops": {"size": 10, "one_time_burst": 20, "refill_time": FOREVER}},
             "dd if=/dev/vda of=/dev/null bs=4k count=50 iflag=direct", 30)
-    limited({"bandwidth": {"size": 65536, "one_time_burst": MIB, "refill_time": HOUR}},
+    limited({"bandwidth": {"size": 65536, "one_time_burst": MIB, "refill_time": FOREVER}},
             "dd if=/dev/vda of=/dev/null bs=64k count=40 iflag=direct", 17)
     # Each of two limits holds, and the one that is not named stays.
-    assert patch(vm, "d", rate_limiter={"ops": {"size": 5, "refill_time": HOUR}}).status == 204
+    assert patch(vm, "d", rate_limiter={"ops": {"size": 5, "refill_time": FOREVER}}).status == 204
     config = vm.api.get("/vm/config").json["drives"][0]["rate_limiter"]
     assert config["bandwidth"] is None and config["ops"]["size"] == 5
-    limited({"bandwidth": {"size": MIB, "refill_time": HOUR},
-             "ops": {"size": 5, "refill_time": HOUR}},
+    limited({"bandwidth": {"size": MIB, "refill_time": FOREVER},
+             "ops": {"size": 5, "refill_time": FOREVER}},
             "dd if=/dev/vda of=/dev/null bs=64k count=20 iflag=direct", 5)
     assert vm.api.get("/vm/config").json["drives"][0]["rate_limiter"] is None
     finish(vm)
@@ -329,24 +310,19 @@ def test_limits_of_a_drive(start_wisp, tmp_path):
 
 def test_limits_from_the_start(start_wisp, tmp_path):
     """Of a drive and of the random number device, as PUT gives them."""
-    limiter = {"bandwidth": {"size": MIB, "refill_time": HOUR}}
+    limiter = {"bandwidth": {"size": MIB, "refill_time": FOREVER}}
     vm = shell(start_wisp, {"d": {"path": image(tmp_path / "d", size=4 * MIB),
                                   "rate_limiter": limiter}},
-               entropy={"rate_limiter": {"bandwidth": {"size": 65536, "refill_time": HOUR}}})
+               entropy={"rate_limiter": {"bandwidth": {"size": 65536, "refill_time": FOREVER}}})
     vm.run("dd if=/dev/vda of=/dev/null bs=64k iflag=direct 2>/dev/null & "
            "dd if=/dev/hwrng of=/tmp/random bs=64 2>/dev/null &")
     sectors = "awk '{ print $3 }' /sys/block/vda/stat"
-    seen = [0, 1]
-    while seen[-1] != seen[-2]:
-        time.sleep(host.seconds(0.5))
-        seen.append(int(vm.run(sectors)) * 512)
     # What Linux read to find partitions counts too.
-    assert MIB - 65536 < seen[-1] <= MIB, seen
-    seen = [0, 1]
-    while seen[-1] != seen[-2]:
-        time.sleep(host.seconds(0.5))
-        seen.append(int(vm.run("wc -c </tmp/random")))
-    assert 0 < seen[-1] <= 65536, seen
+    wait_for(vm, f"test $({sectors}) -gt {(MIB - 65536) // 512} && echo yes || true", "yes")
+    wait_for(vm, "test -s /tmp/random && echo yes || true", "yes")
+    time.sleep(host.seconds(1))
+    assert int(vm.run(sectors)) * 512 <= MIB
+    assert int(vm.run("wc -c </tmp/random")) <= 65536
     assert patch(vm, "d", rate_limiter={"bandwidth": {"size": 0, "refill_time": 0}}).status == 204
     wait_for(vm, f'test $({sectors}) -ge 8192 && echo yes || true', "yes")
     finish(vm)

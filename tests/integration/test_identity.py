@@ -2,10 +2,12 @@
 """What a guest is told of itself: generation id, seed, and the host's clock."""
 
 import re
+import time
 
 import pytest
 
 from framework import host, payload
+from framework.guest import leave, shell
 from framework.wisp import config_file
 
 pytestmark = [pytest.mark.area("identity")]
@@ -74,3 +76,46 @@ def test_two_boots_differ(start_wisp):
 def test_ptp_clock(wisp):
     console = run(wisp, "small", "cat /sys/class/ptp/ptp0/clock_name; ls /dev/ptp0")
     assert "KVM virtual PTP" in console and "/dev/ptp0" in console, console[-1500:]
+
+
+# --- the guest's clocks ---
+
+class Clock:
+    """How far the guest's clock is behind the host's, in seconds, and how sure that is."""
+
+    def __init__(self, vm):
+        before = time.monotonic()
+        uptime = float(vm.run("cat /proc/uptime").split()[0])
+        after = time.monotonic()
+        self.at = (before + after) / 2
+        self.behind = self.at - uptime
+        self.doubt = (after - before) / 2 + 0.01
+
+
+@pytest.mark.kvm
+@pytest.mark.parametrize("kernel", ["small-elf"])
+def test_clock_goes_on_through_pauses(start_wisp, kernel):
+    """The guest's monotonic clock goes on while it is paused, pause after pause. An emulated
+    host's clock is not exact: what it drifts by without a pause is measured first."""
+    pauses, each = 100, 0.05
+    vm = shell(start_wisp, {}, kernel=kernel)
+    first = Clock(vm)
+    time.sleep(host.seconds(pauses * each / 2))
+    second = Clock(vm)
+    for _ in range(pauses):
+        vm.pause()
+        time.sleep(each)
+        vm.resume()
+    third = Clock(vm)
+    drift_before = (second.behind - first.behind) / (second.at - first.at)
+    lost = third.behind - second.behind - drift_before * (third.at - second.at)
+    doubt = second.doubt + third.doubt + \
+        (first.doubt + second.doubt) * (third.at - second.at) / (second.at - first.at)
+    print(f"clock: {pauses} pauses of {each} s: lost {lost:.3f} s, sure to {doubt:.3f} s; without "
+          f"pauses it drifts by {drift_before * 1e6:.0f} ppm")
+    # A clock that stood still would have lost all of them.
+    assert lost < pauses * each / 2 + doubt, (lost, doubt)
+    # Nor does the wall clock fall behind: both are one clock in the guest.
+    wall = int(vm.run("date +%s").strip())
+    leave(vm)
+    assert abs(time.time() - wall) < host.deadline(60)
