@@ -8,6 +8,7 @@
 #   make check           unit tests and fuzz corpora: no root, no KVM
 #   make test            everything; ONLY=<area> for a part of it
 #   make soak            the long runs     make bench   figures beside a peer's
+#   make coverage        lines that unit tests and corpora have run, by folder
 #   make lint            format, analysers, layers, scripts
 
 MODE	?= release
@@ -242,6 +243,13 @@ clean:
 	$(Q)rm -rf build
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
+
+# Counts from nothing, so that no line is credited to a test that is gone.
+.PHONY: coverage
+coverage:
+	$(Q)find build/cov -name '*.gcda' -delete 2>/dev/null || true
+	$(Q)+$(MAKE) --no-print-directory MODE=cov check
+	$(Q)tools/coverage
 
 # --- people -----------------------------------------------------------------
 

@@ -205,7 +205,7 @@ def test_pipelined_requests_are_answered_in_order(api):
 
 def test_a_body_in_pieces(wisp):
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(20)
+        sock.settimeout(120)
         sock.connect(str(wisp.socket))
         for byte in b"PUT /entropy HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}":
             sock.send(bytes([byte]))
@@ -225,13 +225,13 @@ def test_ten_connections_and_no_more(wisp):
     held = []
     for _ in range(10):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(10)
+        sock.settimeout(60)
         sock.connect(str(wisp.socket))
         sock.sendall(b"GET /version HTTP/1.1\r\n\r\n")
         assert sock.recv(4096).startswith(b"HTTP/1.1 200 ")
         held.append(sock)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as eleventh:
-        eleventh.settimeout(10)
+        eleventh.settimeout(60)
         eleventh.connect(str(wisp.socket))
         try:
             eleventh.sendall(b"GET /version HTTP/1.1\r\n\r\n")

@@ -55,7 +55,7 @@ def image(path, content=b"", size=None):
 
 
 def wait_for(vm, command, answer, timeout=30):
-    end = time.monotonic() + host.seconds(timeout)
+    end = time.monotonic() + host.deadline(timeout)
     while (got := vm.run(command).strip()) != answer:
         assert time.monotonic() < end, f"{command} gives {got!r}, not {answer!r}"
         time.sleep(0.1)

@@ -26,7 +26,7 @@ def check(prepare=None, deny=None):
             pytest.skip("needs root, to hide parts of the host")
         argv = ["unshare", "-m", "sh", "-ec", f"{prepare}\nexec {shlex.join(argv)}"]
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          check=False, timeout=host.seconds(30))
+                          check=False, timeout=host.deadline(30))
     assert done.stderr == ""
     *lines, verdict = done.stdout.splitlines()
     found = {}

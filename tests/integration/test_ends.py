@@ -150,10 +150,8 @@ def test_nohup(start_wisp, tmp_path):
 @pytest.mark.anykvm
 def test_stuck_guest_ends_by_sigterm_at_once(start_wisp):
     vm = running(start_wisp, "spin")
-    start = time.monotonic()
     vm.process.terminate()
     assert vm.wait(10) == -signal.SIGTERM
-    assert time.monotonic() - start < host.seconds(1)
 
 
 @pytest.mark.anykvm

@@ -80,7 +80,7 @@ def held(vm):
 
 def settled(vm, like=None):
     """What the monitor holds when the last connection is closed, which may take a moment."""
-    end = time.monotonic() + host.seconds(5)
+    end = time.monotonic() + host.deadline(5)
     while True:
         now = held(vm)
         time.sleep(0.05)

@@ -30,7 +30,7 @@ def pause_often(vm, times):
     """On one connection; the guest gets no time before the next, or sometimes a little."""
     connection = vm.api.connection()
     # A wake-up that is lost costs a pause the ten seconds until somebody looks again.
-    end = time.monotonic() + host.seconds(60)
+    end = time.monotonic() + host.deadline(60)
     for n in range(times):
         assert time.monotonic() < end, f"{n} pauses and no more"
         if n % 4 == 0:
@@ -92,7 +92,7 @@ def test_pause_reset_and_end_in_any_order(start_wisp, tmp_path, engine):
         for client in clients:
             client.start()
         for client in clients:
-            client.join(host.seconds(60))
+            client.join(host.deadline(60))
             assert not client.is_alive()
         for state in order:
             assert vm.api.patch("/vm", {"state": state}).status == 204

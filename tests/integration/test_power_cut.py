@@ -57,7 +57,7 @@ class DoomedHost:
                "-device virtio-blk-pci,drive=cut"}
         with open(self.output_path, "wb") as out:
             self.process = subprocess.Popen(
-                [host.TOOLS / "testhost", "--mem", "1024", "--timeout", "180", "--",
+                [host.TOOLS / "testhost", "--mem", "1024", "--timeout", "600", "--",
                  "sh", "-ec", command],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env)
 
@@ -69,7 +69,7 @@ class DoomedHost:
         numbers = re.findall(r"^FLUSHED (\d+)\r?$(?=\n)", self.output(), re.MULTILINE)
         return int(numbers[-1]) if numbers else 0
 
-    def run_until(self, flushes, seconds=150):
+    def run_until(self, flushes, seconds=500):
         end = time.monotonic() + seconds
         while self.flushed() < flushes:
             assert self.process.poll() is None, self.output()[-3000:]

@@ -204,7 +204,7 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c)
 	pending = (uint16_t)(avail - q->next_avail);
 	if (pending == 0)
 		return 0;
-	if (pending > q->cfg.size || q->inflight == q->cfg.size)
+	if (pending > q->cfg.size)
 		return -EPROTO;
 
 	c->nout = c->nin = 0;

@@ -42,15 +42,13 @@ int template_choose(const struct conf_config *conf, const struct host_cpu *host,
 		return 0;
 	t = template_static(name);
 	r = check_host(t, host, e);
-	if (r == 0 && !t->leaves)
-		r = err_set(e, ERR_INVALID, -EOPNOTSUPP,
-			    "`%s' is not part of this version of wisp; give its modifiers by "
-			    "PUT /cpu-config instead",
-			    conf_cpu_template_name(name));
 	if (r < 0)
 		return err_wrap(e, "Failed to get CPU template");
 	memcpy(ret->leaf, t->leaves, t->nleaves * sizeof(t->leaves[0]));
 	ret->nleaves = t->nleaves;
+	if (t->nmsrs > 0)
+		memcpy(ret->msr, t->msrs, t->nmsrs * sizeof(t->msrs[0]));
+	ret->nmsrs = t->nmsrs;
 	return 0;
 }
 

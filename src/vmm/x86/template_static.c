@@ -2,11 +2,13 @@
 /*
  * C3 makes a processor look like Ivy Bridge, T2 like Haswell, T2A an AMD Milan like
  * what T2 leaves over: what came later is hidden, and the signature is that of the
- * older processor. Names of bits are those of the Intel SDM vol. 2, CPUID, and AMD APM
- * vol. 3, appendix E.
+ * older processor. T2S is T2 for snapshots that move between Skylake and Cascade Lake:
+ * it also says the worst of both in IA32_ARCH_CAPABILITIES, by which a guest chooses
+ * its mitigations. T2CL gives a Cascade Lake or Ice Lake the face of T2A, and passes on
+ * the bits of that register that KVM lets guests have.
  *
- * T2S and T2CL also rewrite IA32_ARCH_CAPABILITIES, which tells the guest which
- * mitigations it can do without. They are not here.
+ * Names of bits are those of the Intel SDM vol. 2, CPUID, and vol. 4, and of AMD APM
+ * vol. 3, appendix E.
  */
 #include "vmm/x86/template_static.h"
 
@@ -154,6 +156,43 @@
 #define EXT8_EBX_IBRS_PREF BIT(18)
 #define EXT8_EBX_IBRS_SAME BIT(19)
 
+/* --- IA32_ARCH_CAPABILITIES ---------------------------------------------------- */
+
+#define MSR_ARCH_CAPABILITIES 0x10au
+
+#define BIT64(n) (UINT64_C(1) << (n))
+
+#define ARCH_RSBA		  BIT64(2)
+#define ARCH_SKIP_L1DFL_VMENTRY	  BIT64(3)
+#define ARCH_IF_PSCHANGE_MC_NO	  BIT64(6)
+#define ARCH_MCU_CONTROL	  BIT64(9)
+#define ARCH_MISC_PACKAGE_CTLS	  BIT64(10)
+#define ARCH_ENERGY_FILTERING_CTL BIT64(11)
+#define ARCH_DOITM		  BIT64(12)
+#define ARCH_FB_CLEAR		  BIT64(17)
+#define ARCH_FB_CLEAR_CTRL	  BIT64(18)
+#define ARCH_BHI_NO		  BIT64(20)
+#define ARCH_XAPIC_DISABLE_STATUS BIT64(21)
+#define ARCH_OVERCLOCKING_STATUS  BIT64(23)
+#define ARCH_GDS_CTRL		  BIT64(25)
+#define ARCH_RESERVED		  (BIT64(16) | BIT64(22) | ~(BIT64(28) - 1))
+
+/* Claimed by neither processor, or needed by one of them. */
+static const struct conf_cpu_msr skylake_and_cascade_lake[] = {
+	{ .addr = MSR_ARCH_CAPABILITIES,
+	  .mask = UINT64_MAX,
+	  .value = ARCH_RSBA | ARCH_SKIP_L1DFL_VMENTRY | ARCH_IF_PSCHANGE_MC_NO |
+		   ARCH_MISC_PACKAGE_CTLS | ARCH_ENERGY_FILTERING_CTL | ARCH_FB_CLEAR },
+};
+
+/* Hides what KVM does not pass on anyway: controls, and states of the host. */
+static const struct conf_cpu_msr mitigations_alone[] = {
+	{ .addr = MSR_ARCH_CAPABILITIES,
+	  .mask = ARCH_MCU_CONTROL | ARCH_MISC_PACKAGE_CTLS | ARCH_ENERGY_FILTERING_CTL |
+		  ARCH_DOITM | ARCH_FB_CLEAR_CTRL | ARCH_BHI_NO | ARCH_XAPIC_DISABLE_STATUS |
+		  ARCH_OVERCLOCKING_STATUS | ARCH_GDS_CTRL | ARCH_RESERVED },
+};
+
 #define INDEXED KVM_CPUID_FLAG_SIGNIFCANT_INDEX
 
 /* Every template hides what XSAVE got after AVX. */
@@ -218,14 +257,27 @@ static const struct conf_cpu_leaf t2[] = {
 	{ .leaf = 0x80000008, .reg = { [CONF_CPU_EBX] = CLEAR(EXT8_EBX_WBNOINVD) } },
 };
 
+/* Leaf 0x80000001 of T2A and T2CL: without what only one vendor has. */
+#define OF_BOTH_VENDORS                                                                          \
+	{                                                                                        \
+		.leaf = 0x80000001,                                                              \
+		.reg = { [CONF_CPU_ECX] = CLEAR(EXT1_ECX_SSE4A | EXT1_ECX_MISALIGNSSE |          \
+						EXT1_ECX_PREFETCHW | EXT1_ECX_MONITORX),         \
+			 [CONF_CPU_EDX] = CLEAR(EXT1_EDX_MMXEXT | EXT1_EDX_MMX | EXT1_EDX_FXSR | \
+						EXT1_EDX_FFXSR | EXT1_EDX_PAGE1GB) }             \
+	}
+
+static const struct conf_cpu_leaf t2cl[] = {
+	HASWELL,
+	XSAVE_OF_AVX,
+	OF_BOTH_VENDORS,
+	{ .leaf = 0x80000008, .reg = { [CONF_CPU_EBX] = CLEAR(EXT8_EBX_WBNOINVD) } },
+};
+
 static const struct conf_cpu_leaf t2a[] = {
 	HASWELL,
 	XSAVE_OF_AVX,
-	{ .leaf = 0x80000001,
-	  .reg = { [CONF_CPU_ECX] = CLEAR(EXT1_ECX_SSE4A | EXT1_ECX_MISALIGNSSE |
-					  EXT1_ECX_PREFETCHW | EXT1_ECX_MONITORX),
-		   [CONF_CPU_EDX] = CLEAR(EXT1_EDX_MMXEXT | EXT1_EDX_MMX | EXT1_EDX_FXSR |
-					  EXT1_EDX_FFXSR | EXT1_EDX_PAGE1GB) } },
+	OF_BOTH_VENDORS,
 	{ .leaf = 0x80000008,
 	  .reg = { [CONF_CPU_EBX] = CHANGE(EXT8_EBX_CLZERO | EXT8_EBX_FPERRPTR | EXT8_EBX_WBNOINVD,
 					   EXT8_EBX_IBRS_PREF | EXT8_EBX_IBRS_SAME) } },
@@ -257,12 +309,15 @@ static const struct host_cpu_model milan[] = { MILAN };
 
 #define MODELS(array) .models = (array), .nmodels = ARRAY_SIZE(array)
 #define LEAVES(array) .leaves = (array), .nleaves = ARRAY_SIZE(array)
+#define MSRS(array)   .msrs = (array), .nmsrs = ARRAY_SIZE(array)
 
 static const struct template_static templates[] = {
 	[CONF_CPU_TEMPLATE_C3] = { HOST_CPU_INTEL, MODELS(skylake_to_ice_lake), LEAVES(c3) },
 	[CONF_CPU_TEMPLATE_T2] = { HOST_CPU_INTEL, MODELS(skylake_to_ice_lake), LEAVES(t2) },
-	[CONF_CPU_TEMPLATE_T2S] = { HOST_CPU_INTEL, MODELS(skylake_to_cascade_lake) },
-	[CONF_CPU_TEMPLATE_T2CL] = { HOST_CPU_INTEL, MODELS(cascade_lake_to_ice_lake) },
+	[CONF_CPU_TEMPLATE_T2S] = { HOST_CPU_INTEL, MODELS(skylake_to_cascade_lake), LEAVES(t2),
+				    MSRS(skylake_and_cascade_lake) },
+	[CONF_CPU_TEMPLATE_T2CL] = { HOST_CPU_INTEL, MODELS(cascade_lake_to_ice_lake), LEAVES(t2cl),
+				     MSRS(mitigations_alone) },
 	[CONF_CPU_TEMPLATE_T2A] = { HOST_CPU_AMD, MODELS(milan), LEAVES(t2a) },
 };
 

@@ -13,8 +13,10 @@ struct template_static {
 	enum host_cpu_vendor vendor;
 	const struct host_cpu_model *models;
 	unsigned nmodels;
-	const struct conf_cpu_leaf *leaves; /* NULL: this version does not have the template */
+	const struct conf_cpu_leaf *leaves;
 	unsigned nleaves;
+	const struct conf_cpu_msr *msrs;
+	unsigned nmsrs;
 };
 
 /* Of any name but CONF_CPU_TEMPLATE_NONE. */

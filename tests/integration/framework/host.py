@@ -12,18 +12,25 @@ TOOLS = TOP / "tools" / "testhost"
 
 # Everything takes longer where the processor is emulated.
 SLOW = 4 if os.environ.get("TESTHOST") else 1
+# A deadline only ends what hangs; a busy machine is not a fault.
+PATIENCE = 4
 
 
 def seconds(normal):
-    """A deadline: generous, for it only ends what hangs."""
+    """How long to let something go on."""
     return normal * SLOW
+
+
+def deadline(normal):
+    """How long to wait for something that takes `normal' seconds at most, if idle."""
+    return normal * SLOW * PATIENCE
 
 
 @functools.lru_cache(maxsize=None)
 def kvm_kind():
     """`native', `interpreted' or `absent'."""
     done = subprocess.run([TOOLS / "probe-kvm"], stdout=subprocess.PIPE, text=True, check=False,
-                          timeout=seconds(60))
+                          timeout=deadline(60))
     return done.stdout.split(":")[0].strip() or "absent"
 
 

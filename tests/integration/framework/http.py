@@ -42,7 +42,7 @@ class Reply:
 class Api:
     """One request, one connection; `connection()` for more on the same."""
 
-    def __init__(self, path, timeout=60):
+    def __init__(self, path, timeout=240):
         self.path = path
         self.timeout = timeout
 
@@ -70,7 +70,7 @@ class Api:
     def patch(self, path, body=None, **more):
         return self.request("PATCH", path, body, **more)
 
-    def raw(self, data, until=b"\r\n\r\n", timeout=10):
+    def raw(self, data, until=b"\r\n\r\n", timeout=30):
         """Sends bytes as they are; what came back until `until` or the end of the stream."""
         got = b""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:

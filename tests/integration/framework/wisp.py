@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from framework import host
+from framework import host, stall
 from framework.http import Api
 
 BINARY = os.environ.get("WISP_BIN", str(host.TOP / "build" / "release" / "wisp"))
@@ -51,14 +51,14 @@ class Wisp:
                                             start_new_session=True, preexec_fn=_plain_signals,
                                             **streams)
         self.pid = self.process.pid
-        self.api = Api(self.socket, timeout=host.seconds(60))
+        self.api = Api(self.socket, timeout=host.deadline(60))
         if api:
             self._await_api()
 
     # --- the process ---
 
     def _await_api(self):
-        end = time.monotonic() + host.seconds(15)
+        end = time.monotonic() + host.deadline(15)
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise AssertionError(f"ended with {self.process.returncode} before its API was "
@@ -75,10 +75,11 @@ class Wisp:
     def wait(self, timeout=60):
         """The exit status; a monitor that does not end is a failure with its last words."""
         try:
-            status = self.process.wait(host.seconds(timeout))
+            status = self.process.wait(host.deadline(timeout))
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"still running after {host.seconds(timeout)} s; console ends "
-                                 f"{self.console()[-800:]!r}, log ends {self.log()[-800:]!r}")
+            raise AssertionError(f"still running after {host.deadline(timeout)} s; console ends "
+                                 f"{self.console()[-800:]!r}, log ends {self.log()[-800:]!r}\n"
+                                 f"{stall.describe(self)}") from None
         self.console()
         return status
 
@@ -122,7 +123,7 @@ class Wisp:
     def expect(self, pattern, timeout=60, where=None):
         """Waits until the console (or what `where` returns) matches; the match."""
         read = where or self.console
-        end = time.monotonic() + host.seconds(timeout)
+        end = time.monotonic() + host.deadline(timeout)
         while True:
             ended = not self.alive()
             text = read()
@@ -131,7 +132,7 @@ class Wisp:
             if ended or time.monotonic() > end:
                 why = f"it ended with {self.process.returncode}" if ended else "time is up"
                 raise AssertionError(f"no {pattern!r}: {why}; text ends {text[-1500:]!r}, "
-                                     f"log ends {self.log()[-1500:]!r}")
+                                     f"log ends {self.log()[-1500:]!r}\n{stall.describe(self)}")
             time.sleep(0.05)
 
     def send(self, text):

@@ -27,7 +27,7 @@
 #define RIG_MACHINE  "{\"vcpu_count\":1}"
 #define RIG_CONFIG   "{\"drives\":[]}"
 
-enum { RIG_TIMEOUT_MS = 8000, RIG_ANSWER_MAX = 64 << 10 };
+enum { RIG_TIMEOUT_MS = 60000, RIG_ANSWER_MAX = 64 << 10 };
 
 struct vmm {
 	struct view_board views;
@@ -154,6 +154,7 @@ static inline struct api_cfg rig_cfg(void)
 {
 	atexit(rig_remove_socket);
 	snprintf(rig_path, sizeof(rig_path), "/tmp/wisp-api-test-%d.sock", getpid());
+	(void)unlink(rig_path); /* of an earlier process of this number */
 	return (struct api_cfg){
 		.sock_path = rig_path,
 		.max_payload = API_MAX_PAYLOAD_DEFAULT,

@@ -228,7 +228,7 @@ TEST(resets_and_pauses_beside_a_busy_vcpu)
 	pthread_t vcpu;
 	unsigned turn = 0;
 
-	rounds = test_soaks() ? 10000 : 300;
+	rounds = test_soaks() ? 10000 : 100;
 	plug_fake();
 	CHECK_EQ(pthread_create(&vcpu, NULL, hammer, NULL), 0);
 	while (!__atomic_load_n(&hammered, __ATOMIC_ACQUIRE)) {

@@ -343,6 +343,26 @@ TEST(bad_indirect_tables_are_refused)
 	refused(true, indirect_that_is_the_main_table);
 }
 
+/* Memory just below the end of all addresses: a table that wraps begins there, and goes on at 0. */
+TEST(a_table_does_not_wrap_around_the_address_space)
+{
+	const gpa_t high = UINT64_MAX - 0xfff;
+
+	CHECK_EQ(start(false, true), 0);
+	CHECK_EQ(gmem_add(&mem, high, 0xff0, ram + TABLE), 0);
+	desc(TABLE, 0, BUF, 4, NEXT, 256);
+	desc(0, 0, high, 16 * 256, INDIRECT, 0); /* its last byte is the last there is */
+	offer(0);
+	CHECK_EQ(pop(), -EPROTO); /* no entry 256 */
+	CHECK_EQ(start(false, true), 0);
+	CHECK_EQ(gmem_add(&mem, high + 0x800, 0x7f0, ram + TABLE), 0);
+	desc(TABLE, 0, BUF, 4, NEXT, 130);
+	desc(32, 0, BUF, 4, 0, 0); /* at address 32: entry 130 of a table that wraps */
+	desc(0, 0, high + 0x800, 16 * 256, INDIRECT, 0);
+	offer(0);
+	CHECK_EQ(pop(), -EPROTO);
+}
+
 TEST(indirect_table_at_an_odd_address_after_a_plain_descriptor)
 {
 	CHECK_EQ(start(false, true), 0);

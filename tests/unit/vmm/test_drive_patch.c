@@ -329,11 +329,17 @@ static void pretend_inflight(unsigned n)
 	vdev_unlock(drive());
 }
 
-static void turn_for_ms(unsigned ms)
+/* Some turns, in which nothing may come of the action. */
+static void turn_some(void)
 {
-	usec_t until = clock_monotonic() + ms * USEC_PER_MSEC;
+	for (unsigned i = 0; i < 20; i++)
+		CHECK(loop_turn(&loop, 2) >= 0);
+}
 
-	while (clock_monotonic() < until)
+/* For as long as the test may take. */
+static void turn_until_answered(void)
+{
+	while (!answered)
 		CHECK(loop_turn(&loop, 5) >= 0);
 }
 
@@ -343,14 +349,13 @@ TEST(requests_in_flight_are_waited_for)
 	pretend_inflight(1);
 	patch_of("small");
 	submit(ACTION_PATCH_DRIVE);
-	turn_for_ms(50);
+	turn_some();
 	CHECK(!answered);
 	CHECK(drive()->paused);
 	CHECK_EQ(sectors(), 0);
 	path_is("empty");
 	pretend_inflight(0);
-	turn_for_ms(50);
-	CHECK(answered);
+	turn_until_answered();
 	CHECK_EQ(action.err.code, 0);
 	CHECK(!drive()->paused);
 	CHECK_EQ(sectors(), 3);
@@ -368,11 +373,11 @@ TEST(other_actions_wait_behind_it)
 	submit(ACTION_PATCH_DRIVE);
 	second = (struct action){ .type = ACTION_PAUSE, .done = on_done };
 	vmm_submit(vmm, &second);
-	turn_for_ms(30);
+	turn_some();
 	CHECK(!answered && vmm->state == VMM_RUNNING);
 	pretend_inflight(0);
-	turn_for_ms(200);
-	CHECK_EQ(vmm->state, VMM_PAUSED);
+	while (vmm->state != VMM_PAUSED)
+		CHECK(loop_turn(&loop, 5) >= 0);
 	CHECK_EQ(sectors(), 3);
 	stop();
 }
@@ -387,10 +392,9 @@ TEST(a_file_that_does_not_answer)
 	pretend_inflight(1);
 	patch_of("large");
 	submit(ACTION_PATCH_DRIVE);
-	turn_for_ms(20);
+	turn_some();
 	vmm->patch.since -= 10 * USEC_PER_SEC;
-	turn_for_ms(50);
-	CHECK(answered);
+	turn_until_answered();
 	CHECK_EQ(action.err.code, -ETIMEDOUT);
 	expect_msg("late", action.err.msg,
 		   CANNOT "requests of drive `d' have been in flight for 10 s: its host "
@@ -428,17 +432,15 @@ TEST(the_machine_ends_meanwhile)
 	submit(ACTION_PATCH_DRIVE);
 	second = (struct action){ .type = ACTION_PAUSE, .done = on_done };
 	vmm_submit(vmm, &second);
-	turn_for_ms(20);
+	turn_some();
 	CHECK_EQ(openings("small"), 1);
 	fd_event_signal(machine_end_event(vmm->machine));
-	turn_for_ms(50);
-	CHECK(answered);
+	turn_until_answered();
 	CHECK_EQ(action.err.code, -ESHUTDOWN);
 	CHECK_EQ(second.err.code, -ESHUTDOWN); /* who waited behind it hears of the end too */
 	CHECK_EQ(openings("small"), 0);
 	pretend_inflight(0);
-	for (unsigned i = 0; i < 100 && !loop.stopped; i++)
-		turn_for_ms(10);
-	CHECK(loop.stopped);
+	while (!loop.stopped)
+		CHECK(loop_turn(&loop, 5) >= 0);
 	stop();
 }

@@ -5,6 +5,7 @@
 
 #include "cpu_tables.h"
 #include "test.h"
+#include "vmm/x86/msr.h"
 #include "vmm/x86/template_static.h"
 
 static union cpu_room c;
@@ -134,13 +135,12 @@ TEST(models_of_static_templates)
 		{ CONF_CPU_TEMPLATE_C3, ICE_LAKE, 0, "" },
 		{ CONF_CPU_TEMPLATE_C3, SAPPHIRE_RAPIDS, -EINVAL, MODEL },
 		{ CONF_CPU_TEMPLATE_T2S, ICE_LAKE, -EINVAL, MODEL },
-		{ CONF_CPU_TEMPLATE_T2S, SKYLAKE, -EOPNOTSUPP,
-		  FAILED "`T2S' is not part of this version of wisp; give its modifiers by PUT "
-			 "/cpu-config instead" },
+		{ CONF_CPU_TEMPLATE_T2S, SKYLAKE, 0, "" },
+		{ CONF_CPU_TEMPLATE_T2S, CASCADE_LAKE, 0, "" },
 		{ CONF_CPU_TEMPLATE_T2CL, SKYLAKE, -EINVAL, MODEL },
-		{ CONF_CPU_TEMPLATE_T2CL, CASCADE_LAKE, -EOPNOTSUPP,
-		  FAILED "`T2CL' is not part of this version of wisp; give its modifiers by PUT "
-			 "/cpu-config instead" },
+		{ CONF_CPU_TEMPLATE_T2CL, CASCADE_LAKE, 0, "" },
+		{ CONF_CPU_TEMPLATE_T2CL, ICE_LAKE, 0, "" },
+		{ CONF_CPU_TEMPLATE_T2CL, SAPPHIRE_RAPIDS, -EINVAL, MODEL },
 		{ CONF_CPU_TEMPLATE_T2A, ICE_LAKE, -EINVAL, VENDOR },
 	};
 
@@ -240,16 +240,67 @@ TEST(t2a_looks_like_t2)
 	CHECK_EQ(leaf(0x80000001, 0).ecx & 1u << 6, 0); /* SSE4A */
 }
 
+/* What the template makes of IA32_ARCH_CAPABILITIES when the host says `v'. */
+static uint64_t arch_capabilities(uint64_t v)
+{
+	struct kvm_msr_entry entry = { .index = 0x10a, .data = v };
+
+	CHECK_EQ(cpu.nmsrs, 1);
+	CHECK_EQ(cpu.msr[0].addr, 0x10a);
+	msr_modify(&cpu, &entry);
+	return entry.data;
+}
+
+TEST(t2s_is_t2_with_one_face_for_two_hosts)
+{
+	struct conf_cpu_leaf t2[CONF_CPU_LEAVES_MAX];
+	unsigned n;
+
+	CHECK_EQ(choose(CONF_CPU_TEMPLATE_T2, &ice_lake, SKYLAKE), 0);
+	n = cpu.nleaves;
+	memcpy(t2, cpu.leaf, sizeof(t2));
+	CHECK_EQ(choose(CONF_CPU_TEMPLATE_T2S, &ice_lake, SKYLAKE), 0);
+	CHECK_EQ(cpu.nleaves, n);
+	CHECK(memcmp(t2, cpu.leaf, sizeof(t2)) == 0);
+	/* Not safe from Meltdown, MDS or TAA, whatever the host says. */
+	CHECK_EQ(arch_capabilities(0), 0x20c4c);
+	CHECK_EQ(arch_capabilities(UINT64_MAX), 0x20c4c);
+}
+
+TEST(t2cl_looks_like_t2a_and_keeps_mitigations)
+{
+	static const uint32_t leaves[] = { 1, 7, 0xd, 0x80000001 };
+	struct cpuid_regs t2cl[ARRAY_SIZE(leaves)];
+
+	CHECK_EQ(choose(CONF_CPU_TEMPLATE_T2CL, &ice_lake, ICE_LAKE), 0);
+	CHECK_EQ(arch_capabilities(0), 0);
+	CHECK_EQ(arch_capabilities(UINT64_MAX), 0xd0ae1ff);
+	load_ones(&ice_lake);
+	CHECK_EQ(leaf(0x80000008, 0).ebx & 1u << 9, 0); /* WBNOINVD */
+	for (unsigned i = 0; i < ARRAY_SIZE(leaves); i++)
+		t2cl[i] = leaf(leaves[i], 0);
+	CHECK_EQ(choose(CONF_CPU_TEMPLATE_T2A, &milan, MILAN), 0);
+	load_ones(&milan);
+	for (unsigned i = 0; i < ARRAY_SIZE(leaves); i++) {
+		struct cpuid_regs t2a = leaf(leaves[i], 0);
+
+		CHECK(memcmp(&t2cl[i], &t2a, sizeof(t2a)) == 0);
+	}
+}
+
 /* No modifier sets a bit outside what it changes, and every one finds its leaf. */
 TEST(static_tables_are_sound)
 {
 	static const struct {
 		enum conf_cpu_template name;
 		const struct cpu_table *table;
+		uint32_t signature;
 	} all[] = {
-		{ CONF_CPU_TEMPLATE_C3, &ice_lake },
-		{ CONF_CPU_TEMPLATE_T2, &ice_lake },
-		{ CONF_CPU_TEMPLATE_T2A, &milan },
+		{ CONF_CPU_TEMPLATE_C3, &ice_lake, 0 },
+		{ CONF_CPU_TEMPLATE_T2, &ice_lake, 0 },
+		{ CONF_CPU_TEMPLATE_T2S, &ice_lake, SKYLAKE },
+		{ CONF_CPU_TEMPLATE_T2CL, &ice_lake, 0 },
+		{ CONF_CPU_TEMPLATE_T2A, &milan, 0 },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
@@ -259,7 +310,7 @@ TEST(static_tables_are_sound)
 		for (unsigned l = 0; l < t->nleaves; l++)
 			for (unsigned r = 0; r < 4; r++)
 				CHECK_EQ(t->leaves[l].reg[r].value & ~t->leaves[l].reg[r].mask, 0);
-		CHECK_EQ(choose(all[i].name, all[i].table, 0), 0);
+		CHECK_EQ(choose(all[i].name, all[i].table, all[i].signature), 0);
 		cpu_load(all[i].table, &c);
 		CHECK_EQ(template_apply(&cpu, &c.cpuid, &e), 0);
 	}
