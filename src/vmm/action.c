@@ -3,7 +3,7 @@
 #include "vmm/action.h"
 
 #include "devices/virtio/block/open.h"
-#include "vmm/state.h"
+#include "vmm/life.h"
 
 static int put_boot_source(struct vmm *vmm, const struct action *a, struct err *e)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The monitor's own state, shared by vmm.c (life cycle) and action.c (legality and
- * configuration) and by nobody else. Main thread.
+ * The monitor's own state, shared by vmm.c (actions in order), action.c (legality and
+ * configuration), life.c and what they hand work to, and by nobody else. Main thread.
  */
 #pragma once
 
@@ -59,8 +59,12 @@ must_check int action_run(struct vmm *vmm, struct action *a);
 /* Puts the action's name before its error; for one that failed while pending. */
 int action_fail(struct action *a);
 
-/* ACTION_PENDING when begun, ACTION_DONE when there is nothing to do, -errno. */
-must_check int vmm_begin_start(struct vmm *vmm, struct err *e);
-must_check int vmm_begin_drive_patch(struct vmm *vmm, const struct action *a, struct err *e);
-must_check int vmm_begin_pause(struct vmm *vmm);
-must_check int vmm_resume(struct vmm *vmm);
+/* Answers the action that is pending, which has failed (its error is set) or is done. */
+void vmm_fail_current(struct vmm *vmm);
+void vmm_succeed(struct vmm *vmm); /* and goes on with the next; no-op without one */
+
+/* Goes on with the actions that wait. */
+void vmm_take_next(struct vmm *vmm);
+
+/* Watches one of the machine's descriptors for input. */
+must_check int vmm_watch(struct vmm *vmm, struct loop_src *src, int fd, loop_fn fn, struct err *e);
