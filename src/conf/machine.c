@@ -28,6 +28,7 @@ static const struct json_field fields[] = {
 				      .hide = 1 + CONF_CPU_TEMPLATE_NONE),
 	JSON_ROW("track_dirty_pages", JSON_BOOL, conf_machine, track_dirty_pages),
 	JSON_ROW("huge_pages", JSON_ENUM, conf_machine, huge_pages, JSON_NAMES(huge_pages)),
+	JSON_ROW("shared_memory", JSON_BOOL, conf_machine, shared_memory, .ours = true),
 };
 
 static const struct json_table put_table = {

@@ -36,6 +36,7 @@ struct conf_machine {
 	enum conf_cpu_template cpu_template;
 	bool has_cpu_template; /* given last, even as "None": then no custom template counts */
 	enum conf_huge_pages huge_pages;
+	bool shared_memory; /* ours: a memfd that other processes may map */
 };
 
 /* What a machine is that nobody configured; the only place of these values. */

@@ -2,8 +2,9 @@
 /*
  * The host memory behind guest memory.
  *
- * Anonymous, private, reserved lazily, kept out of core dumps and of children.
- * Made and freed by the main thread while no vCPU exists.
+ * Anonymous and private, or a memfd that can be shared with another process; reserved
+ * lazily, kept out of core dumps and of children. Made and freed by the main thread
+ * while no vCPU exists.
  */
 #pragma once
 
@@ -16,12 +17,19 @@ enum backing_pages {
 	BACKING_PAGES_2M,	   /* from the host's pool of huge pages, or not at all */
 };
 
+enum backing_kind {
+	BACKING_PRIVATE, /* anonymous: nobody else can see it */
+	BACKING_SHARED,	 /* a memfd, which cannot be resized any more */
+};
+
 struct backing {
 	uint8_t *hva; /* owned; NULL: none */
 	size_t size;
+	bool shared;
+	int fd; /* owned; when it is shared */
 };
 
 /* `size' is a multiple of the page size. Every error names the figure and the remedy. */
-must_check int backing_create(size_t size, enum backing_pages pages, struct backing *ret_backing,
-			      struct err *e);
+must_check int backing_create(size_t size, enum backing_kind kind, enum backing_pages pages,
+			      struct backing *ret_backing, struct err *e);
 void backing_destroy(struct backing *backing);

@@ -23,7 +23,8 @@ static int build_memory(struct machine *m, const struct conf_machine *conf, stru
 	uint64_t size = conf->mem_size_mib << 20; /* checked not to wrap */
 	struct layout_ram ram = layout_ram(size);
 	uint8_t *hva;
-	int r = backing_create(size, pages[conf->huge_pages], &m->backing, e);
+	int r = backing_create(size, conf->shared_memory ? BACKING_SHARED : BACKING_PRIVATE,
+			       pages[conf->huge_pages], &m->backing, e);
 
 	if (r < 0)
 		return r;

@@ -13,9 +13,9 @@ from framework.wisp import Wisp, config_file
 pytestmark = [pytest.mark.area("boot"), pytest.mark.kvm]
 
 KERNELS = ["cloud", "cloud-elf", "small", "small-elf"]
-VCPUS = [1, 2, 4]
-MEM = [128, 1024, 4096]
-# What `make test' runs of the matrix: every kernel, every number of vCPUs, every size.
+VCPUS = [1, 2, 4, 8]
+MEM = [128, 1024, 4096, 8192]
+# What `make test' runs of the matrix: every kernel, and what most users run.
 CUT = {("cloud", 2, 1024), ("cloud-elf", 1, 128), ("cloud", 4, 4096), ("small", 1, 128),
        ("small", 2, 4096), ("small-elf", 4, 1024), ("small-elf", 1, 1024)}
 
@@ -55,6 +55,8 @@ def matrix():
             for mem in MEM:
                 soak = (kernel, vcpus, mem) not in CUT
                 yield pytest.param(kernel, vcpus, mem, marks=[pytest.mark.soak] if soak else [])
+    for kernel in ("cloud", "small"):
+        yield pytest.param(kernel, 32, 1024, marks=[pytest.mark.soak])
 
 
 @pytest.mark.parametrize("kernel, vcpus, mem", matrix())
@@ -62,7 +64,7 @@ def test_boot(wisp, disk, kernel, vcpus, mem):
     wisp.drive("rootfs", disk, root=True)
     wisp.entropy()
     boot(wisp, host.guest(kernel), args(CHECK), vcpus, mem)
-    console = finish(wisp)
+    console = finish(wisp, timeout=120 + 20 * vcpus)
     assert f"NPROC={vcpus}" in console
     seen = int(re.search(r"MemTotal: +(\d+) kB", console).group(1)) // 1024
     assert mem * 0.95 - 90 <= seen <= mem, seen

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine seen from the host, with payloads as guests: any /dev/kvm will do."""
 
+import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -266,6 +268,35 @@ def test_thirty_two_vcpus(start_wisp):
     vm.pause()
     vm.resume()
     assert sum(f["Name"].startswith("fc_vcpu") for f in host.tasks(vm.pid).values()) == 32
+
+
+def memory_files(pid):
+    """Descriptors of a microVM's memory that can be shared."""
+    return [fd for fd in Path(f"/proc/{pid}/fd").iterdir() if "memfd:guest_memory" in os.readlink(fd)]
+
+
+@pytest.mark.parametrize("pages", ["None", "Transparent"])
+def test_shared_memory_is_the_guests(start_wisp, pages):
+    """What the guest sees at an address stands in the file at that offset."""
+    word = b"seen-from-outside"
+    vm = start_wisp()
+    vm.machine(mem=64, shared_memory=True, huge_pages=pages)
+    assert vm.api.get("/machine-config").json["shared_memory"] is True
+    vm.boot_source(payload.image("idle"), word.decode())
+    vm.start()
+    vm.expect("^READY$")
+    (path,) = memory_files(vm.pid)
+    assert path.stat().st_size == 64 << 20
+    with open(path, "r+b") as file:
+        assert word in file.read(1 << 20)
+        with pytest.raises(OSError):
+            file.truncate(1 << 20)
+
+
+def test_memory_is_private_unless_asked(start_wisp):
+    vm = run_idle(start_wisp)
+    assert not memory_files(vm.pid)
+    assert "shared_memory" not in vm.api.get("/machine-config").json
 
 
 def test_last_device_slot(start_wisp, tmp_path):

@@ -102,7 +102,7 @@ static void stop_alarm(void)
 
 static int build_memory(struct guest *g, const struct kernel_image *kernel, struct err *e)
 {
-	int r = backing_create(MEM_SIZE, BACKING_PAGES_DEFAULT, &g->backing, e);
+	int r = backing_create(MEM_SIZE, BACKING_PRIVATE, BACKING_PAGES_DEFAULT, &g->backing, e);
 
 	if (r < 0)
 		return r;

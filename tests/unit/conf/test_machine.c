@@ -66,6 +66,8 @@ TEST(bad_bodies)
 		  "at line 1 column 54" },
 		{ "{\"vcpu_count\":1,\"mem_size_mib\":8,\"huge_pages\":\"7M\"}", -EBADMSG,
 		  "unknown variant `7M`, expected one of `None`, `Transparent`, `2M`*" },
+		{ "{\"vcpu_count\":1,\"mem_size_mib\":8,\"shared_memory\":null}", -EBADMSG,
+		  "invalid type: null, *" },
 		{ "{\"vcpu_count\":1,\"mem_size_mib\":8,\"huge_pages\":null}", -EBADMSG,
 		  "expected value at line 1 column 47" },
 		{ "{\"vcpu_count\":1,\"vcpu_count\":1,\"mem_size_mib\":8}", -EBADMSG,
@@ -88,6 +90,7 @@ TEST(good_bodies)
 		"{\"vcpu_count\":31,\"mem_size_mib\":127,\"smt\":false}",
 		"{\"vcpu_count\":1,\"mem_size_mib\":2,\"smt\":true,\"huge_pages\":\"2M\"}",
 		"{\"vcpu_count\":32,\"mem_size_mib\":2,\"smt\":true,\"huge_pages\":\"Transparent\"}",
+		"{\"vcpu_count\":2,\"mem_size_mib\":3,\"shared_memory\":true}",
 		"{\"vcpu_count\":2,\"mem_size_mib\":3,\"huge_pages\":\"None\",\"cpu_template\":null}",
 	};
 

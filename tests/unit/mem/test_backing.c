@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mem/backing.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+
 #include "base/fault.h"
 #include "test.h"
 
@@ -33,10 +36,12 @@ TEST(memory_is_zero_and_writable_to_its_end)
 	static const enum backing_pages kinds[] = { BACKING_PAGES_DEFAULT,
 						    BACKING_PAGES_TRANSPARENT };
 
-	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(kinds); i++) {
 		struct backing b = { 0 };
 
-		CHECK_EQ(backing_create(3 * MIB, kinds[i], &b, &err), 0);
+		CHECK_EQ(backing_create(3 * MIB, i < 2 ? BACKING_PRIVATE : BACKING_SHARED,
+					kinds[i % 2], &b, &err),
+			 0);
 		CHECK_EQ(b.size, 3 * MIB);
 		CHECK_EQ(b.hva[0], 0);
 		CHECK_EQ(b.hva[b.size - 1], 0);
@@ -53,32 +58,64 @@ TEST(more_than_the_host_has_is_only_reserved)
 {
 	struct backing b;
 
-	CHECK_EQ(backing_create((size_t)1 << 40, BACKING_PAGES_DEFAULT, &b, &err), 0);
+	CHECK_EQ(backing_create((size_t)1 << 40, BACKING_PRIVATE, BACKING_PAGES_DEFAULT, &b, &err),
+		 0);
 	b.hva[((size_t)1 << 40) - 1] = 1;
 	backing_destroy(&b);
+}
+
+TEST(shared_memory_is_seen_by_others_and_never_resized)
+{
+	struct backing b = { 0 };
+	uint8_t *other;
+
+	CHECK_EQ(backing_create(3 * MIB, BACKING_SHARED, BACKING_PAGES_DEFAULT, &b, &err), 0);
+	other = mmap(NULL, b.size, PROT_READ | PROT_WRITE, MAP_SHARED, b.fd, 0);
+	CHECK(other != MAP_FAILED);
+	b.hva[b.size - 1] = 9;
+	CHECK_EQ(other[b.size - 1], 9);
+	CHECK_EQ(ftruncate(b.fd, MIB), -1);
+	CHECK_EQ(ftruncate(b.fd, 4 * MIB), -1);
+	CHECK(fcntl(b.fd, F_ADD_SEALS, F_SEAL_WRITE) < 0);
+	CHECK(fcntl(b.fd, F_GETFD) & FD_CLOEXEC);
+	munmap(other, b.size);
+	backing_destroy(&b);
+	CHECK(!b.shared);
 }
 
 TEST(a_refusal_names_size_and_remedy)
 {
 	struct backing b = { 0 };
 
-	CHECK_EQ(backing_create((size_t)1 << 48, BACKING_PAGES_DEFAULT, &b, &err), -ENOMEM);
+	CHECK_EQ(backing_create((size_t)1 << 48, BACKING_PRIVATE, BACKING_PAGES_DEFAULT, &b, &err),
+		 -ENOMEM);
 	CHECK(strstr(err.msg, "268435456 MiB"));
 	CHECK(strstr(err.msg, "mem_size_mib"));
 	CHECK(b.hva == NULL);
-	CHECK_EQ(backing_create((size_t)1 << 46, BACKING_PAGES_2M, &b, &err), -ENOMEM);
+	CHECK_EQ(backing_create((size_t)1 << 46, BACKING_PRIVATE, BACKING_PAGES_2M, &b, &err),
+		 -ENOMEM);
 	CHECK(strstr(err.msg, "nr_hugepages"));
 	CHECK(strstr(err.msg, "33554432 more"));
 	CHECK(b.hva == NULL);
+	CHECK(backing_create((size_t)1 << 46, BACKING_SHARED, BACKING_PAGES_2M, &b, &err) < 0);
+	CHECK(strstr(err.msg, "nr_hugepages"));
+	CHECK(!b.shared);
 }
 
 #ifdef WISP_FAULTS /* the places to fail exist in these builds only */
 TEST(no_memory_is_an_error)
 {
+	static const int codes[] = { -EMFILE, -EFBIG, -ENOMEM };
 	struct backing b = { 0 };
 
 	fault_arm(0);
-	CHECK_EQ(backing_create(MIB, BACKING_PAGES_DEFAULT, &b, &err), -ENOMEM);
+	CHECK_EQ(backing_create(MIB, BACKING_PRIVATE, BACKING_PAGES_DEFAULT, &b, &err), -ENOMEM);
 	CHECK(b.hva == NULL);
+	for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
+		fault_arm(i);
+		CHECK_EQ(backing_create(MIB, BACKING_SHARED, BACKING_PAGES_DEFAULT, &b, &err),
+			 codes[i]);
+		CHECK(b.hva == NULL && !b.shared);
+	}
 }
 #endif
