@@ -204,7 +204,7 @@ check: unit
 test soak: deps
 	$(Q)tools/run-tests $@ $(if $(ONLY),--only $(ONLY))
 bench: all payloads
-	$(Q)tests/perf/bench
+	$(Q)tests/perf/bench $(if $(ONLY),--only $(ONLY))
 
 # --- lint ---------------------------------------------------------------------
 #
