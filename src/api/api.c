@@ -38,10 +38,11 @@ struct api {
 	struct thread thread;
 	pthread_mutex_t lock;
 	pthread_cond_t started;
-	enum startup startup;	/* (L) lock */
-	struct err startup_err; /* (L) lock */
-	struct mbox replies;	/* answered actions, for the API thread */
-	struct loop loop;	/* this and the rest: API thread */
+	enum startup startup;			  /* (L) lock */
+	struct err startup_err;			  /* (L) lock */
+	struct api_deprecated_metrics deprecated; /* requests that used what goes */
+	struct mbox replies;			  /* answered actions, for the API thread */
+	struct loop loop;			  /* this and the rest: API thread */
 	struct loop_src replies_src;
 	struct http http;
 };
@@ -147,6 +148,13 @@ static void submit(struct api *api, struct http_req *req, struct call *call)
 	vmm_submit(api->vmm, &call->action);
 }
 
+static void note_deprecated(struct api *api, const struct http_req *req)
+{
+	counter_inc(&api->deprecated.deprecated_http_api_calls);
+	log_warn("%s %s: a deprecated field was used.", route_method_name(req->method),
+		 req->target);
+}
+
 static void serve(struct http_req *req)
 {
 	struct api *api = container_of(req->conn->http, struct api, http);
@@ -171,8 +179,7 @@ static void serve(struct http_req *req)
 		r = err_set(&e, ERR_INTERNAL, -ENOMEM, "Out of memory for the request.");
 	}
 	if (out.deprecated)
-		log_warn("%s %s: a deprecated field was used.", route_method_name(req->method),
-			 req->target);
+		note_deprecated(api, req);
 	if (r == 0 && out.submit) {
 		call->begun = begun;
 		call->timed = out.timed;
@@ -397,4 +404,9 @@ void api_stop(struct api *api)
 		call_free(container_of(action, struct call, action));
 	}
 	api_unref(api);
+}
+
+const struct api_deprecated_metrics *api_deprecated_metrics(const struct api *api)
+{
+	return &api->deprecated;
 }

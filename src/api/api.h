@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "base/counter.h"
 #include "base/err.h"
 
 struct api;
@@ -24,6 +25,15 @@ struct api_cfg {
 
 #define API_MAX_PAYLOAD_DEFAULT 51200
 
+/* Names and order of the contract's group `deprecated_api'. */
+#define API_DEPRECATED_METRICS(X) X(deprecated_http_api_calls)
+
+struct api_deprecated_metrics {
+#define X(name) counter_t name;
+	API_DEPRECATED_METRICS(X)
+#undef X
+};
+
 /*
  * Binds the socket (its mode is the umask's affair), starts the thread and returns
  * when its filter is on and it serves. The text of an error is complete. Main thread.
@@ -36,3 +46,6 @@ must_check int api_start(const struct api_cfg *cfg, struct api **ret, struct err
  * yet may still be answered later; nobody hears of it. Main thread; NULL is fine.
  */
 void api_stop(struct api *api);
+
+/* Requests that used what will go away, and whose answers said so. Any thread. */
+const struct api_deprecated_metrics *api_deprecated_metrics(const struct api *api);

@@ -39,7 +39,9 @@ struct route_call {
 /*
  * What became of a request: either `body' is the reply (200; the view that holds it,
  * or NULL for a constant, is the caller's to put), or `submit' says that *action was
- * filled and is to be handed to the vmm. `deprecated' counts on errors too.
+ * filled and is to be handed to the vmm. A handler sets `deprecated', before an error
+ * too, when the request used what will go away: the answer then says so in its header
+ * `Deprecation: true', whatever becomes of the request.
  */
 struct route_out {
 	struct action *action; /* the caller's, set before route() */

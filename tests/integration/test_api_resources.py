@@ -120,11 +120,16 @@ def test_patch_is_checked_with_what_stands(api):
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_deprecation_of_templates(api, method):
+def test_deprecation_of_templates(wisp, method):
+    api = wisp.api
     reply = api.request(method, "/machine-config", machine(cpu_template="None"))
     assert reply.status == 204 and reply.headers["Deprecation"] == "true"
-    reply = api.request(method, "/machine-config", machine())
-    assert reply.status == 204 and reply.headers["Deprecation"] is None
+    reply = api.request(method, "/machine-config", machine(vcpu_count=0, cpu_template="T2"))
+    assert reply.status == 400 and reply.headers["Deprecation"] == "true"
+    for body in (machine(), machine(cpu_template=None)):
+        reply = api.request(method, "/machine-config", body)
+        assert reply.status == 204 and reply.headers["Deprecation"] is None
+    assert wisp.log().count(f"{method} /machine-config: a deprecated field was used.") == 2
 
 
 # --- /boot-source ---
