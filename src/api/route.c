@@ -9,29 +9,30 @@
 /* How much of an unknown path is repeated in the answer. */
 enum { ECHO_MAX = 100 };
 
-enum second { ANY, IS_ID, IS_CONFIG }; /* what the path's second part has to be */
-
+/*
+ * A path is literal, but for "{id}": a name, handed to the handler. What a request has
+ * behind the parts of the path is ignored, so the longer of two paths stands first.
+ */
 static const struct route {
 	enum route_method method;
-	const char *first;
-	enum second second;
+	const char *path;
 	route_fn serve;
 } routes[] = {
-	{ ROUTE_GET, "", ANY, r_instance_get },
-	{ ROUTE_GET, "version", ANY, r_version_get },
-	{ ROUTE_GET, "vm", IS_CONFIG, r_vm_config_get },
-	{ ROUTE_GET, "machine-config", ANY, r_machine_get },
-	{ ROUTE_PUT, "actions", ANY, r_actions_put },
-	{ ROUTE_PUT, "boot-source", ANY, r_boot_source_put },
-	{ ROUTE_PUT, "cpu-config", ANY, r_cpu_put },
-	{ ROUTE_PUT, "drives", IS_ID, r_drive_put },
-	{ ROUTE_PUT, "entropy", ANY, r_entropy_put },
-	{ ROUTE_PUT, "logger", ANY, r_logger_put },
-	{ ROUTE_PUT, "machine-config", ANY, r_machine_put },
-	{ ROUTE_PUT, "serial", ANY, r_serial_put },
-	{ ROUTE_PATCH, "drives", IS_ID, r_drive_patch },
-	{ ROUTE_PATCH, "machine-config", ANY, r_machine_patch },
-	{ ROUTE_PATCH, "vm", ANY, r_vm_patch },
+	{ ROUTE_GET, "", r_instance_get },
+	{ ROUTE_GET, "machine-config", r_machine_get },
+	{ ROUTE_GET, "version", r_version_get },
+	{ ROUTE_GET, "vm/config", r_vm_config_get },
+	{ ROUTE_PUT, "actions", r_actions_put },
+	{ ROUTE_PUT, "boot-source", r_boot_source_put },
+	{ ROUTE_PUT, "cpu-config", r_cpu_put },
+	{ ROUTE_PUT, "drives/{id}", r_drive_put },
+	{ ROUTE_PUT, "entropy", r_entropy_put },
+	{ ROUTE_PUT, "logger", r_logger_put },
+	{ ROUTE_PUT, "machine-config", r_machine_put },
+	{ ROUTE_PUT, "serial", r_serial_put },
+	{ ROUTE_PATCH, "drives/{id}", r_drive_patch },
+	{ ROUTE_PATCH, "machine-config", r_machine_patch },
+	{ ROUTE_PATCH, "vm", r_vm_patch },
 };
 
 static const char *const method_names[] = {
@@ -129,13 +130,38 @@ static int take_id(struct route_token token, struct route_call *call, struct err
 	return conf_id_check(call->id, e);
 }
 
-static const struct route *find(enum route_method method, const struct route_token *tokens)
+static struct route_token path_token(const char **at)
+{
+	struct route_token token = { .s = *at, .len = strcspn(*at, "/") };
+
+	*at += token.len;
+	*at += **at == '/';
+	return token;
+}
+
+/* Whether the tokens begin with the path; *ret_id is the one that is a name. */
+static bool matches(const char *path, const struct route_token *tokens, struct route_token *ret_id)
+{
+	const char *at = path;
+
+	for (unsigned i = 0; i == 0 || *at; i++) {
+		struct route_token want = path_token(&at);
+
+		if (route_token_is(want, "{id}"))
+			*ret_id = tokens[i];
+		else if (want.len != tokens[i].len || memcmp(want.s, tokens[i].s, want.len) != 0)
+			return false;
+	}
+	return true;
+}
+
+static const struct route *find(enum route_method method, const struct route_token *tokens,
+				struct route_token *ret_id)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(routes); i++) {
 		const struct route *route = &routes[i];
 
-		if (route->method == method && route_token_is(tokens[0], route->first) &&
-		    (route->second != IS_CONFIG || route_token_is(tokens[1], "config")))
+		if (route->method == method && matches(route->path, tokens, ret_id))
 			return route;
 	}
 	return NULL;
@@ -144,27 +170,37 @@ static const struct route *find(enum route_method method, const struct route_tok
 int route(const struct route_req *req, struct route_out *out, struct err *e)
 {
 	struct route_call call = { .req = req };
-	struct route_token tokens[UNSUPPORTED_DEPTH];
+	struct route_token tokens[ROUTE_DEPTH];
+	struct route_token id = { 0 };
 	const struct route *route;
 	int r;
 
 	route_split(req->target, tokens, ARRAY_SIZE(tokens));
+	route = find(req->method, tokens, &id);
 	if (!unsupported_takes_no_body(req->method, tokens)) {
 		r = check_body(req, e);
 		if (r < 0)
 			return r;
 	}
-	route = find(req->method, tokens);
 	if (!route || !path_of(req->target)) {
 		r = unsupported_check(req->method, tokens, e);
 		return r < 0 ? r : refuse_path(req, tokens[0], e);
 	}
-	if (route->second == IS_ID) {
-		r = take_id(tokens[1], &call, e);
+	if (id.s) {
+		r = take_id(id, &call, e);
 		if (r < 0)
 			return r;
 	}
 	if (strchr(req->target, '%')) /* nothing here is ever decoded */
 		return refuse_path(req, tokens[0], e);
 	return route->serve(&call, out, e);
+}
+
+bool route_list(unsigned i, enum route_method *ret_method, const char **ret_path)
+{
+	if (i >= ARRAY_SIZE(routes))
+		return false;
+	*ret_method = routes[i].method;
+	*ret_path = routes[i].path;
+	return true;
 }

@@ -24,6 +24,8 @@ struct route_req {
 	struct view_board *views;
 };
 
+enum { ROUTE_DEPTH = 3 }; /* parts of a path that decide */
+
 /* A part of the target between two slashes; not NUL-terminated. */
 struct route_token {
 	const char *s;
@@ -68,3 +70,6 @@ bool route_token_is(struct route_token token, const char *text);
 
 /* The first n parts of the path; those that are not there are empty. */
 void route_split(const char *target, struct route_token *tokens, unsigned n);
+
+/* The i-th route, its path without the first slash; false: there are no more. */
+must_check bool route_list(unsigned i, enum route_method *ret_method, const char **ret_path);

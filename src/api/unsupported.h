@@ -8,8 +8,6 @@
 
 #include "api/route.h"
 
-enum { UNSUPPORTED_DEPTH = 2 }; /* parts of a path that decide */
-
 /* 0: not known here either; else -EOPNOTSUPP, or -EINVAL with the contract's text. */
 must_check int unsupported_check(enum route_method method, const struct route_token *tokens,
 				 struct err *e);

@@ -269,3 +269,23 @@ TEST(methods_have_one_spelling)
 	CHECK_EQ(route_method_parse("POST", &method), -EINVAL);
 	CHECK_EQ(method, ROUTE_PATCH);
 }
+
+TEST(every_route_is_listed_once)
+{
+	enum route_method method, other_method;
+	const char *path, *other;
+	unsigned n = 0;
+
+	while (route_list(n, &method, &path)) {
+		for (unsigned i = 0; i < n; i++) {
+			CHECK(route_list(i, &other_method, &other));
+			CHECK(method != other_method || strcmp(path, other) != 0);
+			/* What a shorter path takes would never reach the longer one. */
+			CHECK(method != other_method || strncmp(path, other, strlen(other)) != 0 ||
+			      path[strlen(other)] != '/');
+		}
+		n++;
+	}
+	CHECK(n >= 15);
+	CHECK(!route_list(n, &method, &path));
+}
