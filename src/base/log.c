@@ -21,8 +21,9 @@ static struct {
 	int level;	     /* (A) */
 	bool show_level;     /* (A) */
 	bool show_origin;    /* (A) */
-	uint64_t missed;     /* (A) */
 } sink = { .fd = -1, .level = LOG_INFO };
+
+struct log_metrics log_metrics;
 
 static const struct {
 	const char *name, *printed;
@@ -87,11 +88,6 @@ int log_open(const char *path, struct err *e)
 int log_fd(void)
 {
 	return load(&sink.fd);
-}
-
-uint64_t log_missed(void)
-{
-	return load(&sink.missed);
 }
 
 const char *log_level_name(enum log_level level)
@@ -168,7 +164,7 @@ void log_write(enum log_level level, const char *file, int line, const char *fmt
 		t.len += (size_t)n < room ? (size_t)n : room - 1;
 	buf[t.len++] = '\n';
 	if (write(fd, buf, t.len) != (ssize_t)t.len)
-		__atomic_fetch_add(&sink.missed, 1, __ATOMIC_RELAXED);
+		counter_inc(&log_metrics.missed_log_count);
 	errno = saved;
 }
 
@@ -183,6 +179,7 @@ bool log_limit_pass(struct log_limit *limit, uint64_t *ret_suppressed)
 
 		if (used >= BURST) {
 			__atomic_fetch_add(&limit->suppressed, 1, __ATOMIC_RELAXED);
+			counter_inc(&log_metrics.rate_limited_log_count);
 			return false;
 		}
 		if (__atomic_compare_exchange_n(&limit->window, &old,

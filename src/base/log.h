@@ -15,6 +15,7 @@
 #pragma once
 
 #include "base/cc.h"
+#include "base/counter.h"
 #include "base/err.h"
 
 enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
@@ -43,8 +44,19 @@ must_check int log_open(const char *path, struct err *e);
 /* Where lines go now, -1 before log_init(); for a signal handler's last words. */
 must_check int log_fd(void);
 
-/* Lines that a full sink lost. */
-uint64_t log_missed(void);
+/* Names and order of the contract's group `logger'. */
+#define LOG_METRICS(X)                                                          \
+	X(missed_metrics_count)	  /* lines of metrics that were not written */  \
+	X(metrics_fails)	  /* lines of metrics that could not be made */ \
+	X(missed_log_count)	  /* lines of the log that a full sink lost */  \
+	X(rate_limited_log_count) /* lines that log_guest() held back */
+
+struct log_metrics {
+#define X(name) counter_t name;
+	LOG_METRICS(X)
+#undef X
+};
+extern struct log_metrics log_metrics;
 
 /* Name of a level as the contract spells it ("Info"), and back; -EINVAL. */
 const char *log_level_name(enum log_level level);

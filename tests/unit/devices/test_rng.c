@@ -208,7 +208,7 @@ TEST(creation_under_faults)
 		CHECK_EQ(fault_fired(), r < 0);
 		fault_arm(-1);
 		if (r == 0) {
-			CHECK_EQ(n, 3);
+			CHECK_EQ(n, 4);
 			vdev_destroy(dev);
 			return;
 		}

@@ -228,12 +228,18 @@ static void blk_destroy(struct vdev *dev)
 {
 	struct blk *b = blk_of(dev);
 
+	metrics_remove(&b->group);
 	vdev_limit_fini(&b->limit);
 	fd_close_(&b->fd);
 	b->engine->class->destroy(b->engine);
 	free_requests(b);
 	free(b);
 }
+
+static const char *const metrics_names[] = { BLK_METRICS(METRICS_NAME) "read_agg", "write_agg" };
+
+const struct metrics_shape blk_metrics_shape = METRICS_SHAPE("block", metrics_names,
+							     struct blk_metrics);
 
 static const struct vdev_class blk_class = {
 	.id = VIRTIO_ID_BLOCK,
@@ -320,6 +326,18 @@ static int make_requests(struct blk *b, struct err *e)
 	return 0;
 }
 
+static int add_metrics(struct blk *b, const char *id, struct err *e)
+{
+	int r;
+
+	snprintf(b->id, sizeof(b->id), "%s", id);
+	b->group = (struct metrics_group){ .shape = &blk_metrics_shape,
+					   .id = b->id,
+					   .counters = &b->metrics };
+	r = metrics_add(&b->group);
+	return r < 0 ? err_set(e, ERR_INTERNAL, r, "no memory for metrics") : 0;
+}
+
 int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct err *e)
 {
 	autofree struct blk *b = FAULT(-ENOMEM) ? NULL : calloc(1, sizeof(*b));
@@ -345,11 +363,14 @@ int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct err *e)
 	r = make_requests(b, e);
 	if (r == 0)
 		r = adopt(b, cfg->fd, e);
+	if (r == 0)
+		r = add_metrics(b, cfg->id, e);
 	if (r < 0)
 		r = err_wrap(e, "block `%s'", cfg->id);
 	else
 		r = vdev_init(&b->vdev, &blk_class, &count, name, e);
 	if (r < 0) {
+		metrics_remove(&b->group);
 		free_requests(b);
 		return r;
 	}

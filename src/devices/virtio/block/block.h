@@ -16,8 +16,8 @@
  */
 #pragma once
 
-#include "base/counter.h"
 #include "base/err.h"
+#include "base/metrics.h"
 #include "base/rate.h"
 #include "devices/virtio/block/open.h"
 #include "devices/virtio/vdev.h"
@@ -65,7 +65,9 @@ struct blk_metrics {
 #define X(name) counter_t name;
 	BLK_METRICS(X)
 #undef X
+	struct latency read_agg, write_agg; /* of requests, from the engine's start to its end */
 };
+extern const struct metrics_shape blk_metrics_shape;
 
 /*
  * Main thread. The capacity is the file's size in whole sectors of 512 bytes; a

@@ -220,16 +220,18 @@ static void answer(struct blk_req *req)
 	b->free = req;
 }
 
-static void count_done(struct blk_metrics *m, const struct blk_op *op)
+static void count_done(struct blk_metrics *m, const struct blk_op *op, usec_t took)
 {
 	switch (op->kind) {
 	case BLK_OP_READ:
 		counter_inc(&m->read_count);
 		counter_add(&m->read_bytes, op->done);
+		latency_record(&m->read_agg, took);
 		return;
 	case BLK_OP_WRITE:
 		counter_inc(&m->write_count);
 		counter_add(&m->write_bytes, op->done);
+		latency_record(&m->write_agg, took);
 		return;
 	case BLK_OP_FLUSH:
 		counter_inc(&m->flush_count);
@@ -282,7 +284,7 @@ static void conclude(struct blk_req *req)
 			req->status = BLK_S_IOERR;
 			fail_op(b, op);
 		} else {
-			count_done(&b->metrics, op);
+			count_done(&b->metrics, op, clock_monotonic() - req->begun);
 		}
 	}
 	answer(req);
@@ -302,6 +304,7 @@ void blk_req_run(struct blk_req *req)
 		blk_op_begin(&req->op[0]);
 	}
 	req->pending = req->nops;
+	req->begun = clock_monotonic();
 	for (unsigned i = 0; i < req->nops; i++)
 		req->pending -= b->engine->class->start(b->engine, &req->op[i]);
 	b->held += req->pending;

@@ -9,6 +9,7 @@
 enum {
 	BLK_SECTOR = 512, /* bytes, whatever the file's own block is (5.2.4) */
 	BLK_SERIAL = 20,  /* bytes of a GET_ID answer, 5.2.6 */
+	BLK_ID_MAX = 64,  /* bytes of a drive_id */
 	/* Header and status stand in descriptors of their own in every known driver. */
 	BLK_SEG_MAX = VIRTQ_MAX_SIZE - 2,
 	/* Of a DISCARD or WRITE_ZEROES: ranges, and sectors in one of them (5.2.4). */
@@ -35,6 +36,7 @@ struct blk_req {
 	struct blk_req *next;	/* while free */
 	uint32_t type;		/* the driver's word, any */
 	uint64_t written;	/* bytes at the start of the writable part */
+	usec_t begun;		/* by the engine */
 	enum blk_status status; /* as far as is known */
 	unsigned nops, pending;
 	struct blk_op *op; /* BLK_REQ_OPS */
@@ -45,6 +47,8 @@ struct blk_req {
 struct blk {
 	struct vdev vdev;
 	struct blk_metrics metrics;
+	struct metrics_group group;
+	char id[BLK_ID_MAX + 1];
 	struct vdev_limit limit;
 	struct blk_engine *engine;    /* owned */
 	bool read_only;		      /* constant */

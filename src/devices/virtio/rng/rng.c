@@ -16,6 +16,7 @@ enum {
 struct rng {
 	struct vdev vdev;
 	struct rng_metrics metrics;
+	struct metrics_group group;
 	struct vdev_limit limit;
 	struct iovec iov[VIRTQ_IOV_MAX];
 };
@@ -137,9 +138,15 @@ static int rng_load(struct vdev *dev, struct state_in *in, struct err *e)
 
 static void rng_destroy(struct vdev *dev)
 {
+	metrics_remove(&rng_of(dev)->group);
 	vdev_limit_fini(&rng_of(dev)->limit);
 	free(rng_of(dev));
 }
+
+static const char *const metrics_names[] = { RNG_METRICS(METRICS_NAME) };
+
+const struct metrics_shape rng_metrics_shape = METRICS_SHAPE("entropy", metrics_names,
+							     struct rng_metrics);
 
 static const struct vdev_class rng_class = {
 	.id = VIRTIO_ID_ENTROPY,
@@ -170,9 +177,16 @@ int rng_create(struct vdev **ret, struct err *e)
 		.event_fails = &rng->metrics.entropy_event_fails,
 		.kicks = &rng->metrics.entropy_event_count,
 	};
-	r = vdev_init(&rng->vdev, &rng_class, &count, "entropy", e);
+	rng->group = (struct metrics_group){ .shape = &rng_metrics_shape,
+					     .counters = &rng->metrics };
+	r = metrics_add(&rng->group);
 	if (r < 0)
+		return err_set(e, ERR_INTERNAL, r, "entropy: no memory for metrics");
+	r = vdev_init(&rng->vdev, &rng_class, &count, "entropy", e);
+	if (r < 0) {
+		metrics_remove(&rng->group);
 		return r;
+	}
 	vdev_limit_init(&rng->limit, &rng->vdev, 0, &rng->metrics.entropy_rate_limiter_throttled,
 			&rng->metrics.rate_limiter_event_count);
 	*ret = &take_ptr(&rng)->vdev;

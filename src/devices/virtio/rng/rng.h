@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "base/counter.h"
 #include "base/err.h"
+#include "base/metrics.h"
 #include "base/rate.h"
 #include "devices/virtio/vdev.h"
 
@@ -25,6 +25,7 @@ struct rng_metrics {
 	RNG_METRICS(X)
 #undef X
 };
+extern const struct metrics_shape rng_metrics_shape;
 
 /* Main thread. */
 must_check int rng_create(struct vdev **ret, struct err *e);
