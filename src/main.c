@@ -256,6 +256,10 @@ static int run(struct process *p)
 	if (p->console_in < 0)
 		log_info("The guest's console has no input: standard input is another job's "
 			 "terminal, or cannot be read");
+	if (p->opt.enable_pci)
+		log_warn(
+			"--enable-pci has no effect: devices are on virtio-mmio, and nothing can be "
+			"plugged in or out while the guest runs");
 	if (p->opt.core_sched && share_no_core(&e) < 0)
 		return failed(&e);
 	if (p->opt.config_file && configure_from_file(p, &e) < 0)

@@ -47,6 +47,8 @@ static const struct option {
 	  "add the device that measures the guest's boot" },
 	{ "--core-sched", OPT_FLAG, AT(core_sched), NULL,
 	  "share no core with other processes' threads (SMT)" },
+	{ "--enable-pci", OPT_FLAG, AT(enable_pci), NULL,
+	  "accepted for Firecracker's clients; devices stay on virtio-mmio" },
 	{ "--http-api-max-payload-size", OPT_U64, AT(max_payload), "BYTES",
 	  "largest body of a request [51200]" },
 	{ "--start-time-us", OPT_IGNORED, 0, "US", "accepted for Firecracker's jailer" },

@@ -20,6 +20,7 @@ struct options { /* strings point into argv */
 	const char *seccomp_filter; /* NULL: the built-in filters */
 	bool no_api, no_seccomp, boot_timer;
 	bool core_sched;
+	bool enable_pci; /* asked for, and not to be had */
 	bool check_host, version, help;
 	bool has_logger; /* an option of the log was given */
 	struct conf_logger logger;

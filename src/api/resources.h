@@ -8,6 +8,28 @@
 #include "api/route.h"
 
 must_check int r_actions_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_balloon_get(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_balloon_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_balloon_patch(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_balloon_statistics_get(const struct route_call *call, struct route_out *out,
+					struct err *e);
+must_check int r_balloon_statistics_patch(const struct route_call *call, struct route_out *out,
+					  struct err *e);
+must_check int r_balloon_hinting(const struct route_call *call, struct route_out *out,
+				 struct err *e);
+must_check int r_balloon_hinting_start(const struct route_call *call, struct route_out *out,
+				       struct err *e);
+must_check int r_balloon_hinting_unknown(const struct route_call *call, struct route_out *out,
+					 struct err *e);
+must_check int r_hotplug_memory_get(const struct route_call *call, struct route_out *out,
+				    struct err *e);
+must_check int r_hotplug_memory_put(const struct route_call *call, struct route_out *out,
+				    struct err *e);
+must_check int r_hotplug_memory_patch(const struct route_call *call, struct route_out *out,
+				      struct err *e);
+must_check int r_pmem_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_pmem_patch(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_unplug(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_boot_source_put(const struct route_call *call, struct route_out *out,
 				 struct err *e);
 must_check int r_cpu_put(const struct route_call *call, struct route_out *out, struct err *e);

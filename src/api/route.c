@@ -19,20 +19,38 @@ static const struct route {
 	route_fn serve;
 } routes[] = {
 	{ ROUTE_GET, "", r_instance_get },
+	{ ROUTE_GET, "balloon/hinting/status", r_balloon_hinting },
+	{ ROUTE_GET, "balloon/hinting", r_balloon_hinting_unknown },
+	{ ROUTE_GET, "balloon/statistics", r_balloon_statistics_get },
+	{ ROUTE_GET, "balloon", r_balloon_get },
+	{ ROUTE_GET, "hotplug/memory", r_hotplug_memory_get },
 	{ ROUTE_GET, "machine-config", r_machine_get },
 	{ ROUTE_GET, "version", r_version_get },
 	{ ROUTE_GET, "vm/config", r_vm_config_get },
 	{ ROUTE_PUT, "actions", r_actions_put },
+	{ ROUTE_PUT, "balloon", r_balloon_put },
 	{ ROUTE_PUT, "boot-source", r_boot_source_put },
 	{ ROUTE_PUT, "cpu-config", r_cpu_put },
 	{ ROUTE_PUT, "drives/{id}", r_drive_put },
 	{ ROUTE_PUT, "entropy", r_entropy_put },
+	{ ROUTE_PUT, "hotplug/memory", r_hotplug_memory_put },
 	{ ROUTE_PUT, "logger", r_logger_put },
 	{ ROUTE_PUT, "machine-config", r_machine_put },
+	{ ROUTE_PUT, "pmem/{id}", r_pmem_put },
 	{ ROUTE_PUT, "serial", r_serial_put },
+	{ ROUTE_PATCH, "balloon/hinting/start", r_balloon_hinting_start },
+	{ ROUTE_PATCH, "balloon/hinting/stop", r_balloon_hinting },
+	{ ROUTE_PATCH, "balloon/hinting", r_balloon_hinting_unknown },
+	{ ROUTE_PATCH, "balloon/statistics", r_balloon_statistics_patch },
+	{ ROUTE_PATCH, "balloon", r_balloon_patch },
 	{ ROUTE_PATCH, "drives/{id}", r_drive_patch },
+	{ ROUTE_PATCH, "hotplug/memory", r_hotplug_memory_patch },
 	{ ROUTE_PATCH, "machine-config", r_machine_patch },
+	{ ROUTE_PATCH, "pmem/{id}", r_pmem_patch },
 	{ ROUTE_PATCH, "vm", r_vm_patch },
+	{ ROUTE_DELETE, "drives/{id}", r_unplug },
+	{ ROUTE_DELETE, "network-interfaces/{id}", r_unplug },
+	{ ROUTE_DELETE, "pmem/{id}", r_unplug },
 };
 
 static const char *const method_names[] = {
@@ -85,6 +103,13 @@ void route_split(const char *target, struct route_token *tokens, unsigned n)
 		at += tokens[i].len;
 		at += *at == '/';
 	}
+}
+
+/* The two requests that are a PATCH without a body. */
+static bool takes_no_body(enum route_method method, const struct route_token *tokens)
+{
+	return method == ROUTE_PATCH && route_token_is(tokens[0], "balloon") &&
+	       route_token_is(tokens[1], "hinting");
 }
 
 static int check_body(const struct route_req *req, struct err *e)
@@ -177,7 +202,7 @@ int route(const struct route_req *req, struct route_out *out, struct err *e)
 
 	route_split(req->target, tokens, ARRAY_SIZE(tokens));
 	route = find(req->method, tokens, &id);
-	if (!unsupported_takes_no_body(req->method, tokens)) {
+	if (!takes_no_body(req->method, tokens)) {
 		r = check_body(req, e);
 		if (r < 0)
 			return r;

@@ -5,7 +5,6 @@ enum {
 	GET = 1U << ROUTE_GET,
 	PUT = 1U << ROUTE_PUT,
 	PATCH = 1U << ROUTE_PATCH,
-	DELETE = 1U << ROUTE_DELETE,
 };
 
 static const struct {
@@ -13,13 +12,9 @@ static const struct {
 	const char *first, *second; /* NULL: any */
 	const char *what;
 } missing[] = {
-	{ GET | PUT | PATCH, "balloon", NULL, "The balloon device" },
-	{ DELETE, "drives", NULL, "Unplugging a drive" },
-	{ GET | PUT | PATCH, "hotplug", "memory", "Memory hotplug" },
 	{ PUT, "metrics", NULL, "The metrics file" },
 	{ GET | PUT | PATCH, "mmds", NULL, "The metadata service" },
-	{ PUT | PATCH | DELETE, "network-interfaces", NULL, "The network device" },
-	{ PUT | PATCH | DELETE, "pmem", NULL, "The persistent memory device" },
+	{ PUT | PATCH, "network-interfaces", NULL, "The network device" },
 	{ PUT, "snapshot", "create", "Taking a snapshot" },
 	{ PUT, "snapshot", "load", "Loading a snapshot" },
 	{ PUT, "vsock", NULL, "The vsock device" },
@@ -49,10 +44,4 @@ int unsupported_check(enum route_method method, const struct route_token *tokens
 	if (method == ROUTE_PUT && route_token_is(tokens[0], "snapshot"))
 		return check_snapshot(tokens, e);
 	return 0;
-}
-
-bool unsupported_takes_no_body(enum route_method method, const struct route_token *tokens)
-{
-	return method == ROUTE_PATCH && route_token_is(tokens[0], "balloon") &&
-	       route_token_is(tokens[1], "hinting");
 }

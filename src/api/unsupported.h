@@ -11,6 +11,3 @@
 /* 0: not known here either; else -EOPNOTSUPP, or -EINVAL with the contract's text. */
 must_check int unsupported_check(enum route_method method, const struct route_token *tokens,
 				 struct err *e);
-
-/* Whether this is one of the two requests that are a PATCH without a body. */
-bool unsupported_takes_no_body(enum route_method method, const struct route_token *tokens);

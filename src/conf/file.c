@@ -33,6 +33,30 @@ static const struct json_table table = {
 	JSON_FIELDS(fields),
 };
 
+/* The contract's prefix: one for what cannot be decoded, one for the object. */
+static int wrap(struct err *e, const char *object)
+{
+	return err_wrap(e, "%s", e->code == -EBADMSG ? "Invalid JSON" : object);
+}
+
+/* Nonsense is called nonsense first, in the words of the API. */
+static int check_absent(const struct sections *s, struct err *e)
+{
+	struct conf_balloon balloon;
+	struct conf_memory_hotplug memory;
+	struct conf_pmem pmem;
+
+	if (json_given(s->balloon) && conf_balloon_decode(s->balloon, &balloon, e) < 0)
+		return wrap(e, "Balloon device error");
+	json_for_each (v, s->pmem)
+		if (conf_pmem_decode(v, &pmem, e) < 0)
+			return wrap(e, "Pmem device error");
+	if (json_given(s->memory_hotplug) &&
+	    conf_memory_hotplug_decode(s->memory_hotplug, &memory, e) < 0)
+		return wrap(e, "Memory hotplug config error");
+	return 0;
+}
+
 /* What this version does not have must not be left out of a machine in silence. */
 static int refuse_unsupported(const struct sections *s, struct err *e)
 {
@@ -56,12 +80,6 @@ static int refuse_unsupported(const struct sections *s, struct err *e)
 				       "remove it from the file",
 				       unsupported[i].name);
 	return 0;
-}
-
-/* The contract's prefix: one for what cannot be decoded, one for the object. */
-static int wrap(struct err *e, const char *object)
-{
-	return err_wrap(e, "%s", e->code == -EBADMSG ? "Invalid JSON" : object);
 }
 
 static int read_drives(struct json_value drives, struct conf_config *c, struct err *e)
@@ -125,7 +143,9 @@ static int read_file(struct json_value root, struct conf_file *ret, struct err *
 
 	if (json_decode(root, &table, &s, NULL, e) < 0)
 		return wrap(e, "File operation error");
-	r = refuse_unsupported(&s, e);
+	r = check_absent(&s, e);
+	if (r == 0)
+		r = refuse_unsupported(&s, e);
 	if (r < 0)
 		return r;
 	ret->has_logger = json_given(s.logger);

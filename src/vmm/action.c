@@ -3,6 +3,7 @@
 #include "vmm/action.h"
 
 #include "devices/virtio/block/open.h"
+#include "vmm/absent.h"
 #include "vmm/life.h"
 
 static int put_boot_source(struct vmm *vmm, const struct action *a, struct err *e)
@@ -131,7 +132,7 @@ static int resume_machine(struct vmm *vmm, const struct action *a, struct err *e
 
 static const struct rule {
 	bool before, after; /* legal before the start, after it */
-	const char *error;  /* begins the text when it fails */
+	const char *error;  /* begins the text when it fails; NULL: nothing does */
 	int (*run)(struct vmm *vmm, const struct action *a, struct err *e);
 } rules[] = {
 	[ACTION_PUT_BOOT_SOURCE] = { true, false, "Boot source error", put_boot_source },
@@ -148,12 +149,22 @@ static const struct rule {
 	[ACTION_FLUSH_METRICS] = { false, true, "Internal VMM error", flush_metrics },
 	[ACTION_PAUSE] = { false, true, "Internal VMM error", pause_machine },
 	[ACTION_RESUME] = { false, true, "Internal VMM error", resume_machine },
+	[ACTION_PUT_BALLOON] = { true, false, "Balloon config error", absent_balloon },
+	[ACTION_PUT_PMEM] = { true, false, "Pmem config error", absent_pmem },
+	[ACTION_PUT_MEMORY_HOTPLUG] = { true, false, "Memory hotplug config error",
+					absent_memory_hotplug },
+	[ACTION_BALLOON_REQUEST] = { false, true, "Balloon config error", absent_balloon_request },
+	[ACTION_BALLOON_PATCH] = { false, true, "Balloon update error", absent_balloon_request },
+	[ACTION_PMEM_PATCH] = { false, true, "Pmem config error", absent_pmem_request },
+	[ACTION_MEMORY_HOTPLUG_REQUEST] = { false, true, "Memory hotplug update error",
+					    absent_memory_hotplug_request },
+	[ACTION_UNPLUG] = { false, true, NULL, absent_unplug },
 };
 
 static const char *refusal_after_start(enum action_type type)
 {
-	/* A drive put then would be a hot-plug, which takes PCI. */
-	return type == ACTION_PUT_DRIVE
+	/* A device put then would be a hot-plug, which takes PCI. */
+	return type == ACTION_PUT_DRIVE || type == ACTION_PUT_PMEM
 		       ? "PCI is not enabled"
 		       : "The requested operation is not supported after starting the microVM.";
 }
@@ -179,5 +190,7 @@ int action_run(struct vmm *vmm, struct action *a)
 
 int action_fail(struct action *a)
 {
-	return err_wrap(&a->err, "%s", rules[a->type].error);
+	const char *error = rules[a->type].error;
+
+	return error ? err_wrap(&a->err, "%s", error) : a->err.code;
 }

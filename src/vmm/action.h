@@ -12,12 +12,15 @@
 
 #include "base/err.h"
 #include "base/mbox.h"
+#include "conf/balloon.h"
 #include "conf/boot_source.h"
 #include "conf/cpu.h"
 #include "conf/drive.h"
 #include "conf/entropy.h"
 #include "conf/logger.h"
 #include "conf/machine.h"
+#include "conf/memory_hotplug.h"
+#include "conf/pmem.h"
 #include "conf/serial.h"
 
 /* Beside each: what it carries, whether it is legal before the start and after. */
@@ -36,6 +39,16 @@ enum action_type {
 	ACTION_FLUSH_METRICS,	     /*				no	yes */
 	ACTION_PAUSE,		     /* idempotent		no	yes */
 	ACTION_RESUME,		     /* idempotent		no	yes */
+
+	/* Of what this version lacks: refused even where they are legal (absent.h). */
+	ACTION_PUT_BALLOON,	       /* balloon		yes	no */
+	ACTION_PUT_PMEM,	       /* pmem			yes	no */
+	ACTION_PUT_MEMORY_HOTPLUG,     /* memory_hotplug	yes	no */
+	ACTION_BALLOON_REQUEST,	       /*			no	yes */
+	ACTION_BALLOON_PATCH,	       /*			no	yes */
+	ACTION_PMEM_PATCH,	       /*			no	yes */
+	ACTION_MEMORY_HOTPLUG_REQUEST, /*			no	yes */
+	ACTION_UNPLUG,		       /*			no	yes */
 };
 
 struct action;
@@ -54,6 +67,9 @@ struct action {
 		struct conf_entropy entropy;
 		struct conf_serial serial;
 		struct conf_logger logger;
+		struct conf_balloon balloon;
+		struct conf_pmem pmem;
+		struct conf_memory_hotplug memory_hotplug;
 	};
 	struct err err; /* the answer: err.code 0 is success, else the text is for the user */
 	action_fn done; /* called on the main thread; must not block */

@@ -7,8 +7,11 @@
 #include <string.h>
 
 #include "conf/action.h"
+#include "conf/balloon.h"
 #include "conf/config.h"
 #include "conf/cpu.h"
+#include "conf/memory_hotplug.h"
+#include "conf/pmem.h"
 #include "conf/serial.h"
 #include "conf/vm.h"
 
@@ -150,9 +153,34 @@ static int do_cpu(const char *body, size_t len, struct text *t, struct err *e)
 	return r;
 }
 
+/* What is checked and never served: every parser gets the body. */
+static int do_absent(const char *body, size_t len, struct text *t, struct err *e)
+{
+	static struct conf_pmem pmem;
+	static struct conf_pmem_patch patch;
+	struct conf_memory_hotplug memory;
+	struct conf_balloon balloon;
+	uint32_t mib;
+	uint16_t s;
+	bool acknowledge;
+
+	(void)t;
+	if (conf_balloon_parse(body, len, &balloon, e) == 0)
+		ENSURE(balloon.amount_mib < 1 << 24);
+	if (conf_memory_hotplug_parse(body, len, &memory, e) == 0)
+		ENSURE(memory.total_size_mib % memory.slot_size_mib == 0);
+	(void)!conf_pmem_patch_parse(body, len, &patch, e);
+	(void)!conf_balloon_amount_parse(body, len, &mib, e);
+	(void)!conf_balloon_interval_parse(body, len, &s, e);
+	(void)!conf_balloon_hinting_parse(body, len, &acknowledge, e);
+	(void)!conf_memory_hotplug_size_parse(body, len, &mib, e);
+	return conf_pmem_parse(body, len, &pmem, e);
+}
+
 static const object_fn objects[] = {
-	do_machine, do_machine_patch, do_boot_source, do_drive, do_drive_patch, do_entropy,
-	do_serial,  do_logger,	      do_action,      do_file,	do_drives,	do_cpu,
+	do_machine, do_machine_patch, do_boot_source, do_drive,	 do_drive_patch,
+	do_entropy, do_serial,	      do_logger,      do_action, do_file,
+	do_drives,  do_cpu,	      do_absent,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -206,24 +206,13 @@ TEST(what_this_version_lacks_says_so)
 	} rows[] = {
 		{ ROUTE_PUT, "/network-interfaces/eth0", "{}", "The network device" },
 		{ ROUTE_PATCH, "/network-interfaces/eth0", "{}", "The network device" },
-		{ ROUTE_DELETE, "/network-interfaces/eth0", "", "The network device" },
 		{ ROUTE_PUT, "/vsock", "{}", "The vsock device" },
-		{ ROUTE_GET, "/balloon/statistics", "", "The balloon device" },
-		{ ROUTE_PUT, "/balloon", "{}", "The balloon device" },
-		{ ROUTE_PATCH, "/balloon", "{}", "The balloon device" },
-		{ ROUTE_PATCH, "/balloon/hinting/start", "", "The balloon device" },
 		{ ROUTE_GET, "/mmds", "", "The metadata service" },
 		{ ROUTE_PUT, "/mmds/config", "{}", "The metadata service" },
 		{ ROUTE_PATCH, "/mmds", "{}", "The metadata service" },
 		{ ROUTE_PUT, "/metrics", "{}", "The metrics file" },
-		{ ROUTE_PUT, "/pmem/x", "{}", "The persistent memory device" },
-		{ ROUTE_PATCH, "/pmem/x", "{}", "The persistent memory device" },
-		{ ROUTE_DELETE, "/pmem/x", "", "The persistent memory device" },
 		{ ROUTE_PUT, "/snapshot/create", "{}", "Taking a snapshot" },
 		{ ROUTE_PUT, "/snapshot/load", "{}", "Loading a snapshot" },
-		{ ROUTE_PUT, "/hotplug/memory", "{}", "Memory hotplug" },
-		{ ROUTE_GET, "/hotplug/memory", "", "Memory hotplug" },
-		{ ROUTE_DELETE, "/drives/x", "", "Unplugging a drive" },
 	};
 	char message[200];
 
@@ -234,11 +223,64 @@ TEST(what_this_version_lacks_says_so)
 			 rows[i].what);
 		check_refused(rows[i].method, rows[i].target, rows[i].body, message);
 	}
-	check_refused(ROUTE_PATCH, "/balloon", "", "Empty PATCH request.");
 	check_refused(ROUTE_PUT, "/vsock", "", "Empty PUT request.");
 	check_refused(ROUTE_PUT, "/snapshot", "{}", "Missing snapshot operation type.");
 	check_refused(ROUTE_PUT, "/snapshot/x", "{}", INVALID "PUT /snapshot/x.");
 	check_refused(ROUTE_GET, "/snapshot/create", "", INVALID "GET snapshot.");
+}
+
+#define BALLOON "{\"amount_mib\":1,\"deflate_on_oom\":true}"
+#define PMEM	"{\"id\":\"x\",\"path_on_host\":\"/p\"}"
+#define HOTPLUG "{\"total_size_mib\":128}"
+
+/* Whether there is such a device is for the main thread to say: it knows the state too. */
+TEST(what_this_version_lacks_is_checked_first)
+{
+	check_action(ROUTE_PUT, "/balloon", BALLOON, ACTION_PUT_BALLOON);
+	CHECK_EQ(action.balloon.amount_mib, 1);
+	check_action(ROUTE_PATCH, "/balloon", "{\"amount_mib\":1}", ACTION_BALLOON_PATCH);
+	check_action(ROUTE_GET, "/balloon/statistics", "", ACTION_BALLOON_REQUEST);
+	check_action(ROUTE_PATCH, "/balloon/statistics", "{\"stats_polling_interval_s\":1}",
+		     ACTION_BALLOON_PATCH);
+	check_action(ROUTE_GET, "/balloon/hinting/status", "", ACTION_BALLOON_REQUEST);
+	check_action(ROUTE_PATCH, "/balloon/hinting/start", "", ACTION_BALLOON_PATCH);
+	check_action(ROUTE_PATCH, "/balloon/hinting/start", "{\"acknowledge_on_stop\":false}",
+		     ACTION_BALLOON_PATCH);
+	check_action(ROUTE_PATCH, "/balloon/hinting/stop", "", ACTION_BALLOON_REQUEST);
+	check_action(ROUTE_PUT, "/pmem/x", PMEM, ACTION_PUT_PMEM);
+	check_action(ROUTE_PATCH, "/pmem/x", "{\"id\":\"x\"}", ACTION_PMEM_PATCH);
+	check_action(ROUTE_PUT, "/hotplug/memory", HOTPLUG, ACTION_PUT_MEMORY_HOTPLUG);
+	check_action(ROUTE_PATCH, "/hotplug/memory", "{\"requested_size_mib\":2}",
+		     ACTION_MEMORY_HOTPLUG_REQUEST);
+	check_action(ROUTE_GET, "/hotplug/memory", "", ACTION_MEMORY_HOTPLUG_REQUEST);
+	check_action(ROUTE_DELETE, "/drives/x", "", ACTION_UNPLUG);
+	check_action(ROUTE_DELETE, "/pmem/x", "", ACTION_UNPLUG);
+	check_action(ROUTE_DELETE, "/network-interfaces/x", "", ACTION_UNPLUG);
+}
+
+TEST(paths_below_what_this_version_lacks)
+{
+	check_refused(ROUTE_GET, "/balloon", "", "Balloon config error: No balloon device found.");
+	check_refused(ROUTE_GET, "/balloon/", "", "Balloon config error: No balloon device found.");
+	check_refused(ROUTE_GET, "http://balloon/balloon/x", "",
+		      "Unrecognized GET request path `x`.");
+	check_refused(ROUTE_GET, "/balloon/hinting/x", "",
+		      "Unrecognized GET request path `/hinting/x`.");
+	check_refused(ROUTE_PATCH, "/balloon/hinting/x", "",
+		      "Unrecognized PATCH request path `/hinting/x`.");
+	check_action(ROUTE_PATCH, "/balloon/x", "{\"amount_mib\":1}", ACTION_BALLOON_PATCH);
+	check_refused(ROUTE_PATCH, "/balloon", "", "Empty PATCH request.");
+	check_refused(ROUTE_PATCH, "/balloon/statistics", "", "Empty PATCH request.");
+	check_refused(ROUTE_GET, "/hotplug", "", INVALID "GET hotplug.");
+	check_refused(ROUTE_PUT, "/pmem", PMEM, "The ID cannot be empty.");
+	check_refused(ROUTE_PUT, "/pmem/y", PMEM,
+		      "The id from the path does not match the id from the body!");
+	check_refused(ROUTE_PATCH, "/pmem/y", "{\"id\":\"x\"}",
+		      "The id from the path does not match the id from the body!");
+	check_refused(ROUTE_DELETE, "/drives", "", "The ID cannot be empty.");
+	check_refused(ROUTE_DELETE, "/drives/x", "{}", "Empty Delete request.");
+	check_refused(ROUTE_PUT, "/balloon", "{\"amount_mib\":16777216,\"deflate_on_oom\":true}",
+		      "Balloon config error: Amount of pages requested is too large.");
 }
 
 TEST(decoding_errors_are_marked_and_others_get_their_prefix)

@@ -218,7 +218,11 @@ TEST(bad_files)
 		  "\"path_on_host\":\"/a\"},{\"drive_id\":\"b\",\"is_root_device\":true,"
 		  "\"path_on_host\":\"/b\"}]}",
 		  -EINVAL, "Block device error: A root block device already exists!" },
-		{ SMALL ",\"balloon\":{}}", -EINVAL, UNSUPPORTED("balloon") },
+		{ SMALL ",\"balloon\":{}}", -EBADMSG, "Invalid JSON: missing field `amount_mib`*" },
+		{ SMALL ",\"balloon\":{\"amount_mib\":16777216,\"deflate_on_oom\":true}}", -EINVAL,
+		  "Balloon device error: Amount of pages requested is too large." },
+		{ SMALL ",\"balloon\":{\"amount_mib\":1,\"deflate_on_oom\":true}}", -EINVAL,
+		  UNSUPPORTED("balloon") },
 		{ SMALL ",\"cpu-config\":\"\"}", -EINVAL,
 		  "CPU config error: the path of `cpu-config` is empty" },
 		{ SMALL ",\"cpu-config\":1}", -EBADMSG,
@@ -232,8 +236,16 @@ TEST(bad_files)
 		{ SMALL ",\"network-interfaces\":{}}", -EBADMSG,
 		  "Invalid JSON: invalid type: map*" },
 		{ SMALL ",\"vsock\":{}}", -EINVAL, UNSUPPORTED("vsock") },
-		{ SMALL ",\"pmem\":[1]}", -EINVAL, UNSUPPORTED("pmem") },
-		{ SMALL ",\"memory-hotplug\":1}", -EINVAL, UNSUPPORTED("memory-hotplug") },
+		{ SMALL ",\"pmem\":[1]}", -EBADMSG,
+		  "Invalid JSON: invalid type: integer `1`, expected struct PmemConfig*" },
+		{ SMALL ",\"pmem\":[{\"id\":\"p\",\"path_on_host\":\"\"}]}", -EINVAL,
+		  "Pmem device error: The path_on_host of pmem `p` is empty." },
+		{ SMALL ",\"pmem\":[{\"id\":\"p\",\"path_on_host\":\"/p\"}]}", -EINVAL,
+		  UNSUPPORTED("pmem") },
+		{ SMALL ",\"memory-hotplug\":{\"total_size_mib\":1}}", -EINVAL,
+		  "Memory hotplug config error: Total size must not be lower than *" },
+		{ SMALL ",\"memory-hotplug\":{\"total_size_mib\":128}}", -EINVAL,
+		  UNSUPPORTED("memory-hotplug") },
 	};
 
 	EXPECT_ALL_BAD(conf_file_parse, struct conf_file, bads);

@@ -31,6 +31,14 @@ static const struct {
 	{ ACTION_FLUSH_METRICS, BEFORE, NULL },
 	{ ACTION_PAUSE, BEFORE, NULL },
 	{ ACTION_RESUME, BEFORE, NULL },
+	{ ACTION_PUT_BALLOON, NULL, AFTER },
+	{ ACTION_PUT_PMEM, NULL, "PCI is not enabled" },
+	{ ACTION_PUT_MEMORY_HOTPLUG, NULL, AFTER },
+	{ ACTION_BALLOON_REQUEST, BEFORE, NULL },
+	{ ACTION_BALLOON_PATCH, BEFORE, NULL },
+	{ ACTION_PMEM_PATCH, BEFORE, NULL },
+	{ ACTION_MEMORY_HOTPLUG_REQUEST, BEFORE, NULL },
+	{ ACTION_UNPLUG, BEFORE, NULL },
 };
 
 static struct loop loop;
@@ -138,6 +146,55 @@ TEST(drives)
 	CHECK(strstr(a.err.msg, "File name too long (os error 36) xxx"));
 	CHECK_EQ(vmm->config.ndrives, 0);
 	CHECK_EQ(files_drive(&vmm->files, "d"), -1);
+	end();
+}
+
+TEST(what_this_version_lacks_is_refused_beside_what_is_configured)
+{
+	begin();
+	vmm->config.machine.mem_size_mib = 64;
+	a.balloon = (struct conf_balloon){ .amount_mib = 65 };
+	CHECK_EQ(run(ACTION_PUT_BALLOON), -EINVAL);
+	expect_msg("balloon", a.err.msg,
+		   "Balloon config error: Amount of pages requested is too large.");
+	a.balloon.amount_mib = 64;
+	CHECK_EQ(run(ACTION_PUT_BALLOON), -EOPNOTSUPP);
+	expect_msg("balloon", a.err.msg,
+		   "Balloon config error: The balloon device is not part of this version of wisp.");
+	a.pmem = (struct conf_pmem){ .id = "p", .path_on_host = "/p", .root_device = true };
+	CHECK_EQ(run(ACTION_PUT_PMEM), -EOPNOTSUPP);
+	expect_msg("pmem", a.err.msg,
+		   "Pmem config error: The persistent memory device is not part of this version "
+		   "of wisp.");
+	CHECK_EQ(run(ACTION_PUT_MEMORY_HOTPLUG), -EOPNOTSUPP);
+	expect_msg("memory", a.err.msg,
+		   "Memory hotplug config error: Memory hotplug is not part of this version of "
+		   "wisp.");
+	vmm->state = VMM_RUNNING;
+	CHECK_EQ(run(ACTION_UNPLUG), -EOPNOTSUPP);
+	expect_msg("unplug", a.err.msg, "PCI is not enabled");
+	CHECK_EQ(run(ACTION_BALLOON_PATCH), -ENODEV);
+	expect_msg("patch", a.err.msg, "Balloon update error: No balloon device found.");
+	CHECK_EQ(run(ACTION_BALLOON_REQUEST), -ENODEV);
+	expect_msg("request", a.err.msg, "Balloon config error: No balloon device found.");
+	CHECK_EQ(run(ACTION_PMEM_PATCH), -ENODEV);
+	CHECK_EQ(run(ACTION_MEMORY_HOTPLUG_REQUEST), -ENODEV);
+	end();
+}
+
+TEST(pmem_and_a_drive_cannot_both_be_the_root)
+{
+	const struct conf_drive root = { .drive_id = "d",
+					 .path_on_host = "/d",
+					 .is_root_device = true };
+
+	begin();
+	CHECK_EQ(conf_config_put_drive(&vmm->config, &root, &a.err), 0);
+	a.pmem = (struct conf_pmem){ .id = "p", .path_on_host = "/p", .root_device = true };
+	CHECK_EQ(run(ACTION_PUT_PMEM), -EINVAL);
+	expect_msg("pmem", a.err.msg,
+		   "Pmem config error: Attempt to add pmem as a root device while the root device "
+		   "defined as a block device");
 	end();
 }
 
