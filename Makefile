@@ -161,6 +161,15 @@ $(UNIT):
 # A test may put large things on its stack; the rule is for the program.
 $(O)/tests/%.o: private ALL_CFLAGS += -Itests/unit $(if $(GCC),-Wno-stack-usage)
 
+# --- contract -----------------------------------------------------------------
+#
+# Prints routes and tables for the comparison with resources/openapi.yaml.
+
+CONTRACT := $(O)/tests/contract/dump
+$(CONTRACT): $(O)/tests/contract/dump.o $(call archives,api)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=json_decode $^ $(call libs,api) -lpthread -o $@
+
 # --- fuzzing ----------------------------------------------------------------
 #
 # tests/fuzz/<layer>/fuzz_x.c with its corpus in tests/fuzz/corpus/x. Any
@@ -237,7 +246,7 @@ lint-analyzer: $(FILTERS)
 	$(Q)CC=gcc tools/check-analyzer $(LINTINC) $(OURS)
 
 .PHONY: unit clean
-unit: $(UNIT) $(REPLAY)
+unit: $(UNIT) $(REPLAY) $(CONTRACT)
 
 clean:
 	$(Q)rm -rf build
