@@ -63,16 +63,25 @@ void text_fmt(struct text *t, const char *fmt, ...)
 	t->len += (size_t)n;
 }
 
+/* The letter behind the backslash for what has one, or NUL (RFC 8259, 7). */
+static char short_escape(char c)
+{
+	static const char plain[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
+	const char *found = strchr(plain, c);
+
+	return found ? letter[found - plain] : '\0';
+}
+
 void text_json_str(struct text *t, const char *s)
 {
 	text_mem(t, "\"", 1);
 	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+		char escape = short_escape(*s);
 
-		if (c == '"' || c == '\\')
-			text_fmt(t, "\\%c", c);
-		else if (c < 0x20)
-			text_fmt(t, "\\u%04x", c);
+		if (escape)
+			text_fmt(t, "\\%c", escape);
+		else if ((unsigned char)*s < 0x20)
+			text_fmt(t, "\\u%04x", (unsigned char)*s);
 		else
 			text_mem(t, s, 1);
 	}

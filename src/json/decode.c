@@ -35,14 +35,6 @@ static int read_u64(const char *digits, size_t len, uint64_t *ret)
 	return 0;
 }
 
-static const char *text_of(struct json_value v, size_t *ret_len)
-{
-	const struct json_span *span = json_span_of(v);
-
-	*ret_len = span->end - span->start;
-	return v.doc->text + span->start;
-}
-
 /* Whether serde_json would see an integer: it must fit i64 or u64, and -0 does not. */
 static bool is_integer(const char *number, size_t len)
 {
@@ -57,7 +49,7 @@ static bool is_integer(const char *number, size_t len)
 static void describe_number(struct text *t, struct json_value v)
 {
 	size_t len;
-	const char *number = text_of(v, &len);
+	const char *number = json_text(v, &len);
 
 	text_str(t, is_integer(number, len) ? "integer `" : "floating point `");
 	text_mem(t, number, len);
@@ -152,7 +144,7 @@ static int put_uint(struct json_value v, const struct json_field *f, void *to, s
 	const char *number;
 	size_t len;
 
-	number = text_of(v, &len);
+	number = json_text(v, &len);
 	if (!cJSON_IsNumber(v.node) || !is_integer(number, len))
 		return wrong_type(v, f->shown, e);
 	if (number[0] == '-' || read_u64(number, len, &u) < 0 || u > max) {

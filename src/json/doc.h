@@ -18,6 +18,15 @@ static inline const struct json_span *json_span_of(struct json_value v)
 	return &v.doc->spans[v.at];
 }
 
+/* The values of a document in order: each container before what is in it. */
+struct json_walk {
+	cJSON *open[JSON_DEPTH_MAX];
+	unsigned depth;
+};
+
+/* The node after `node', NULL after the last. The walk begins at a root, zeroed. */
+cJSON *json_walk_next(struct json_walk *walk, cJSON *node);
+
 /*
  * -EBADMSG with the text "... at line L column C": C characters of line L stand before
  * offset `at'. A text that is too long loses its end, never the position.

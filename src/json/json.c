@@ -55,6 +55,16 @@ static int out_of_memory(struct err *e)
 	return err_set(e, ERR_INTERNAL, -ENOMEM, "no memory for a JSON document");
 }
 
+/* A node's place in document order stands where cJSON keeps an integer that nobody reads. */
+static void number_nodes(cJSON *root)
+{
+	struct json_walk walk = { 0 };
+	int n = 0;
+
+	for (cJSON *node = root; node; node = json_walk_next(&walk, node))
+		node->valueint = n++;
+}
+
 int json_parse(const char *text, size_t len, struct json_doc **ret_doc, struct err *e)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -80,6 +90,7 @@ int json_parse(const char *text, size_t len, struct json_doc **ret_doc, struct e
 	doc->root = cJSON_ParseWithLengthOpts(text, len, NULL, 0);
 	if (!doc->root) /* the scanner takes nothing that cJSON refuses */
 		return out_of_memory(e);
+	number_nodes(doc->root);
 	*ret_doc = take_ptr(&doc);
 	return 0;
 }
@@ -92,23 +103,68 @@ void json_destroy(struct json_doc *doc)
 	free(doc);
 }
 
+cJSON *json_walk_next(struct json_walk *walk, cJSON *node)
+{
+	if (node->child) {
+		walk->open[walk->depth++] = node;
+		return node->child;
+	}
+	while (walk->depth > 0 && !node->next)
+		node = walk->open[--walk->depth];
+	return walk->depth > 0 ? node->next : NULL;
+}
+
+static struct json_value value_of(const struct json_doc *doc, const cJSON *node)
+{
+	return (struct json_value){ .doc = doc,
+				    .node = node,
+				    .at = node ? (uint32_t)node->valueint : 0 };
+}
+
 struct json_value json_root(const struct json_doc *doc)
 {
-	return (struct json_value){ .doc = doc, .node = doc->root };
+	return value_of(doc, doc->root);
 }
 
 struct json_value json_first(struct json_value parent)
 {
-	return (struct json_value){ .doc = parent.doc,
-				    .node = parent.node ? parent.node->child : NULL,
-				    .at = parent.at + 1 };
+	return value_of(parent.doc, parent.node ? parent.node->child : NULL);
 }
 
 struct json_value json_next(struct json_value v)
 {
-	return (struct json_value){ .doc = v.doc,
-				    .node = v.node->next,
-				    .at = v.at + json_span_of(v)->count };
+	return value_of(v.doc, v.node->next);
+}
+
+enum json_kind json_kind(struct json_value v)
+{
+	if (cJSON_IsObject(v.node))
+		return JSON_KIND_OBJECT;
+	if (cJSON_IsArray(v.node))
+		return JSON_KIND_ARRAY;
+	if (cJSON_IsString(v.node))
+		return JSON_KIND_STRING;
+	if (cJSON_IsNumber(v.node))
+		return JSON_KIND_NUMBER;
+	return cJSON_IsBool(v.node) ? JSON_KIND_BOOL : JSON_KIND_NULL;
+}
+
+const char *json_text(struct json_value v, size_t *ret_len)
+{
+	const struct json_span *span = json_span_of(v);
+
+	*ret_len = span->end - span->start;
+	return v.doc->text + span->start;
+}
+
+const char *json_string(struct json_value v)
+{
+	return v.node->valuestring;
+}
+
+const char *json_key(struct json_value v)
+{
+	return v.node->string;
 }
 
 bool json_given(struct json_value v)
@@ -124,4 +180,9 @@ bool json_is_string(struct json_value v)
 bool json_is_empty_array(struct json_value v)
 {
 	return v.node && cJSON_IsArray(v.node) && !v.node->child;
+}
+
+int json_refuse(struct json_value v, const char *what, struct err *e)
+{
+	return json_fail(v.doc->text, json_span_of(v)->end, e, "%s", what);
 }

@@ -27,8 +27,8 @@ struct cJSON;
 struct json_doc;
 
 /* Limits of one document; more is refused with -EBADMSG. */
-#define JSON_DEPTH_MAX	16	   /* objects and arrays inside each other */
-#define JSON_VALUES_MAX 16384	   /* values, containers included */
+#define JSON_DEPTH_MAX	127	   /* objects and arrays inside each other, as serde_json */
+#define JSON_VALUES_MAX (1U << 17) /* values, containers included */
 #define JSON_NUMBER_MAX 63	   /* characters of a number: cJSON takes no more */
 #define JSON_TEXT_MAX	(4U << 20) /* bytes */
 
@@ -59,6 +59,25 @@ struct json_value json_first(struct json_value parent);
 struct json_value json_next(struct json_value v);
 #define json_for_each(v, parent) \
 	for (struct json_value v = json_first(parent); v.node; v = json_next(v))
+
+enum json_kind {
+	JSON_KIND_NULL,
+	JSON_KIND_BOOL,
+	JSON_KIND_NUMBER,
+	JSON_KIND_STRING,
+	JSON_KIND_ARRAY,
+	JSON_KIND_OBJECT,
+};
+
+/* Of a value that there is. */
+enum json_kind json_kind(struct json_value v);
+
+/* The value as it stands in the text; not NUL-terminated. */
+const char *json_text(struct json_value v, size_t *ret_len);
+
+/* A string without quotes and escapes, and the key of an object's member: the document's. */
+const char *json_string(struct json_value v);
+const char *json_key(struct json_value v);
 
 /* Whether there is a value and it is not null. */
 bool json_given(struct json_value v);
@@ -133,6 +152,35 @@ must_check int json_decode_value(struct json_value v, const struct json_field *f
 
 /* Copies the members whose bits are set in `given', and their `has'. */
 void json_merge(const struct json_table *table, uint64_t given, const void *from, void *to);
+
+/* -EBADMSG with "`what' at line L column C": of a value that no table could judge. */
+must_check int json_refuse(struct json_value v, const char *what, struct err *e);
+
+/* --- documents of any shape --------------------------------------------------- */
+
+/*
+ * Puts the members of each object in the order of their keys, byte by byte; of several
+ * with one key the last stays. The functions below want documents that are sorted.
+ */
+void json_sort(struct json_doc *doc);
+
+/*
+ * The value as compact JSON with the numbers as they were written. Never longer than
+ * the text it came from.
+ */
+void json_print(struct text *t, struct json_value v);
+
+/*
+ * The target after the patch (RFC 7396), printed. `target' may be no value. At most as
+ * long as both texts together.
+ */
+void json_print_merged(struct text *t, struct json_value target, struct json_value patch);
+
+/*
+ * What a JSON pointer (RFC 6901) leads to; no value where it leads to nothing. "" is
+ * the value itself.
+ */
+struct json_value json_lookup(struct json_value v, const char *pointer, size_t len);
 
 /*
  * The object as compact JSON, rows in the order of the table. Unset is a row whose

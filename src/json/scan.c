@@ -277,10 +277,8 @@ static const char *eof_in(bool object)
 
 static void finish(struct scan *s, uint32_t value)
 {
-	if (!s->spans)
-		return;
-	s->spans[value].end = (uint32_t)s->at;
-	s->spans[value].count = s->n - value;
+	if (s->spans)
+		s->spans[value].end = (uint32_t)s->at;
 }
 
 static int begin_container(struct scan *s, uint32_t value, bool object)

@@ -11,8 +11,7 @@
 struct json_span {
 	uint32_t colon; /* offset of the ':' after its key; 0: not a member */
 	uint32_t start;
-	uint32_t end;	/* offset after the last character */
-	uint32_t count; /* values in it, itself included: the next sibling is here + count */
+	uint32_t end; /* offset after the last character */
 };
 
 struct json_fault {

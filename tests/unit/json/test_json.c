@@ -472,7 +472,7 @@ TEST(encode)
 {
 	struct outer o = { .b = 255, .q = UINT64_MAX, .flag = true, .name = "a\"\n" };
 
-	encode(&o, "{\"b\":255,\"q\":18446744073709551615,\"flag\":true,\"name\":\"a\\\"\\u000a\","
+	encode(&o, "{\"b\":255,\"q\":18446744073709551615,\"flag\":true,\"name\":\"a\\\"\\n\","
 		   "\"opt\":null,\"colour\":\"Red\",\"any\":\"Red\",\"inner\":null}");
 	o = (struct outer){ .opt = "x",
 			    .colour = BLUE,
