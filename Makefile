@@ -62,16 +62,17 @@ ALL_LDFLAGS = $(LINK) $(filter -fsanitize% --coverage,$(flags.$(MODE))) $(LDFLAG
 # order; everything that links a layer links that list and nothing else, so a
 # call that goes up is a link error, not a review comment.
 
-LAYERS		:= base mem json conf devices jail vmm api
+LAYERS		:= base mem json mmds conf devices jail vmm api
 below.base	:= base
 below.mem	:= mem base
 below.json	:= json base
+below.mmds	:= mmds json base
 below.conf	:= conf json base
 below.devices	:= devices mem base
 below.jail	:= jail base
-below.vmm	:= vmm devices mem conf json base
-below.api	:= api vmm devices mem conf json base
-below.main	:= api jail vmm devices mem conf json base
+below.vmm	:= vmm devices mem mmds conf json base
+below.api	:= api vmm devices mem mmds conf json base
+below.main	:= api jail vmm devices mem mmds conf json base
 
 # The libraries that a layer brings, each with one user. The archive is named a
 # second time behind libmicrohttpd.a, which takes its TLS stubs from there.

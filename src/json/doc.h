@@ -10,6 +10,7 @@
 struct json_doc {
 	const char *text;	  /* caller's */
 	cJSON *root;		  /* owned */
+	uint32_t count;		  /* of spans */
 	struct json_span spans[]; /* of each value, in document order */
 };
 

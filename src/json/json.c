@@ -90,6 +90,7 @@ int json_parse(const char *text, size_t len, struct json_doc **ret_doc, struct e
 	doc->root = cJSON_ParseWithLengthOpts(text, len, NULL, 0);
 	if (!doc->root) /* the scanner takes nothing that cJSON refuses */
 		return out_of_memory(e);
+	doc->count = (uint32_t)n;
 	number_nodes(doc->root);
 	*ret_doc = take_ptr(&doc);
 	return 0;
@@ -124,6 +125,11 @@ static struct json_value value_of(const struct json_doc *doc, const cJSON *node)
 struct json_value json_root(const struct json_doc *doc)
 {
 	return value_of(doc, doc->root);
+}
+
+uint32_t json_count(const struct json_doc *doc)
+{
+	return doc->count;
 }
 
 struct json_value json_first(struct json_value parent)

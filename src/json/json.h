@@ -54,6 +54,9 @@ struct json_value {
 
 struct json_value json_root(const struct json_doc *doc);
 
+/* Values in the document, before it was sorted; `at' is less. */
+uint32_t json_count(const struct json_doc *doc);
+
 /* Elements of an array or members of an object; no value after the last, nor in no value. */
 struct json_value json_first(struct json_value parent);
 struct json_value json_next(struct json_value v);

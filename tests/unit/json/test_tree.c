@@ -144,9 +144,9 @@ static void finds(struct json_doc *doc, const char *pointer, const char *want)
 /* RFC 6901, 5. */
 TEST(pointers_of_the_rfc)
 {
-	auto_json struct json_doc *doc =
-		parse("{\"foo\":[\"bar\",\"baz\"],\"\":0,\"a/b\":1,\"c%d\":2,\"e^f\":3,\"g|h\":4,"
-		      "\"i\\\\j\":5,\"k\\\"l\":6,\" \":7,\"m~n\":8}");
+	auto_json struct json_doc *doc = parse(
+		"{\"foo\":[\"bar\",\"baz\"],\"\":0,\"a/b\":1,\"c%d\":2,\"e^f\":3,\"g|h\":4,"
+		"\"i\\\\j\":5,\"k\\\"l\":6,\" \":7,\"m~n\":8}");
 
 	finds(doc, "/foo", "[\"bar\",\"baz\"]");
 	finds(doc, "/foo/0", "\"bar\"");
@@ -188,11 +188,12 @@ TEST(pointers_that_lead_nowhere)
 TEST(kinds_and_texts)
 {
 	auto_json struct json_doc *doc = parse("[null,true,-1.5,\"a\\n\",[ ],{ \"k\" : 1 }]");
-	static const enum json_kind kinds[] = { JSON_KIND_NULL,	  JSON_KIND_BOOL,
-						JSON_KIND_NUMBER, JSON_KIND_STRING,
-						JSON_KIND_ARRAY,  JSON_KIND_OBJECT };
-	static const char *const texts[] = { "null", "true", "-1.5", "\"a\\n\"", "[ ]",
-					     "{ \"k\" : 1 }" };
+	static const enum json_kind kinds[] = {
+		JSON_KIND_NULL,	  JSON_KIND_BOOL,  JSON_KIND_NUMBER,
+		JSON_KIND_STRING, JSON_KIND_ARRAY, JSON_KIND_OBJECT
+	};
+	static const char *const texts[] = { "null",	 "true", "-1.5",
+					     "\"a\\n\"", "[ ]",	 "{ \"k\" : 1 }" };
 	unsigned i = 0;
 
 	json_for_each (v, json_root(doc)) {
