@@ -65,6 +65,11 @@ bool vdev_limit_take(struct vdev_limit *l, uint64_t bytes)
 	return false;
 }
 
+void vdev_limit_give_back(struct vdev_limit *l, uint64_t bytes)
+{
+	rate_limiter_give_back(&l->buckets, bytes);
+}
+
 void vdev_limit_fini(struct vdev_limit *l)
 {
 	if (vdev_limit_waits(l))

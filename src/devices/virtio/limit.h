@@ -33,6 +33,9 @@ must_check bool vdev_limit_waits(const struct vdev_limit *l);
 /* One operation of `bytes' bytes may go on; else the timer is set. Loop, lock held. */
 must_check bool vdev_limit_take(struct vdev_limit *l, uint64_t bytes);
 
+/* The operation was not done after all. Loop, lock held. */
+void vdev_limit_give_back(struct vdev_limit *l, uint64_t bytes);
+
 /* Stops the timer; for the device's destroy. */
 void vdev_limit_fini(struct vdev_limit *l);
 

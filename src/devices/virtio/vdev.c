@@ -138,11 +138,16 @@ void vdev_activate(struct vdev *dev)
 				    : "the host cannot activate it");
 }
 
+bool vdev_runs(const struct vdev *dev)
+{
+	return is_running(dev) && !dev->paused;
+}
+
 int vdev_pop(struct vdev *dev, unsigned queue, struct virtq_chain *chain)
 {
 	int r;
 
-	if (!is_running(dev) || dev->paused)
+	if (!vdev_runs(dev))
 		return 0;
 	r = virtq_pop(&dev->queue[queue].q, chain);
 	if (r >= 0)

@@ -189,6 +189,9 @@ void vdev_reset(struct vdev *dev);
 must_check int vdev_init(struct vdev *dev, const struct vdev_class *class,
 			 const struct vdev_counters *count, const char *name, struct err *e);
 
+/* Whether the driver and the machine let the queues run now. Lock held. */
+must_check bool vdev_runs(const struct vdev *dev);
+
 /*
  * Next chain: 1, or 0 when there is none, the device may not run or has just
  * failed because the driver broke the protocol. Lock held.

@@ -217,6 +217,13 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c)
 	return 1;
 }
 
+unsigned virtq_waiting(const struct virtq *q)
+{
+	uint16_t pending = q->avail ? (uint16_t)(load_relaxed(&q->avail->idx) - q->next_avail) : 0;
+
+	return pending < q->cfg.size ? pending : q->cfg.size;
+}
+
 void virtq_unpop(struct virtq *q, const struct virtq_chain *c)
 {
 	clear_busy(q, c->head);

@@ -74,6 +74,9 @@ must_check uint16_t virtq_idx(const struct virtq *q);
 /* 1 with a chain, 0 when the ring is empty, -EPROTO. */
 must_check int virtq_pop(struct virtq *q, struct virtq_chain *c);
 
+/* Chains that are offered and not popped, as far as they can be true. */
+must_check unsigned virtq_waiting(const struct virtq *q);
+
 /* Gives the chain that was popped last back, for a backend that has no room now. */
 void virtq_unpop(struct virtq *q, const struct virtq_chain *c);
 

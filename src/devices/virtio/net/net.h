@@ -16,8 +16,8 @@
  */
 #pragma once
 
-#include "base/counter.h"
 #include "base/err.h"
+#include "base/metrics.h"
 #include "base/rate.h"
 #include "devices/virtio/vdev.h"
 
@@ -25,6 +25,7 @@ struct net_backend;
 
 enum {
 	NET_MAC = 6,
+	NET_ID_MAX = 64,  /* bytes of an iface_id */
 	NET_MTU_MIN = 68, /* RFC 791 */
 	NET_MTU_MAX = 65535,
 	NET_HEAD = 64, /* bytes of a frame that net_detour.wants() may see */
@@ -76,7 +77,9 @@ struct net_metrics {
 #define X(name) counter_t name;
 	NET_METRICS(X)
 #undef X
+	struct latency tap_write_agg; /* of one frame to the back end */
 };
+extern const struct metrics_shape net_metrics_shape;
 
 /* Main thread. */
 must_check int net_create(const struct net_cfg *cfg, struct vdev **ret, struct err *e);
