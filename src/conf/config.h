@@ -14,9 +14,11 @@
 #include "conf/entropy.h"
 #include "conf/logger.h"
 #include "conf/machine.h"
+#include "conf/net.h"
 
 /* Devices that have an interrupt on virtio-mmio (contract, 2.1). */
 #define CONF_DRIVES_MAX 17
+#define CONF_NETS_MAX	17
 
 /* Bytes that conf_config_print() needs at most. */
 #define CONF_CONFIG_TEXT_MAX (512U << 10)
@@ -29,6 +31,8 @@ struct conf_config { /* 22 KiB and more: not for the stack */
 	struct conf_boot_source boot_source;
 	unsigned ndrives;
 	struct conf_drive *drives[CONF_DRIVES_MAX]; /* owned; the root device first */
+	unsigned nnets;
+	struct conf_net *nets[CONF_NETS_MAX]; /* owned; as they were put first */
 	bool has_entropy;
 	struct conf_entropy entropy;
 };
@@ -46,6 +50,21 @@ must_check int conf_config_put_drive(struct conf_config *c, const struct conf_dr
 
 /* NULL: no such drive. */
 struct conf_drive *conf_config_find_drive(struct conf_config *c, const char *drive_id);
+
+/*
+ * Adds a copy of a checked interface; one of the same id is replaced where it stands. On
+ * error nothing changes: an address or a host device that another one has, more than
+ * CONF_NETS_MAX, or -ENOMEM. The check alone says all but the last.
+ */
+must_check int conf_config_check_net(const struct conf_config *c, const struct conf_net *n,
+				     struct err *e);
+must_check int conf_config_put_net(struct conf_config *c, const struct conf_net *n, struct err *e);
+
+/* NULL: no such interface. */
+struct conf_net *conf_config_find_net(struct conf_config *c, const char *iface_id);
+
+/* No-op without such an interface. */
+void conf_config_drop_net(struct conf_config *c, const char *iface_id);
 
 /* The reply of GET /vm/config. */
 void conf_config_print(struct text *t, const struct conf_config *c);

@@ -22,6 +22,7 @@ must_check int conf_boot_source_decode(struct json_value v, struct conf_boot_sou
 must_check int conf_drive_decode(struct json_value v, struct conf_drive *ret, struct err *e);
 must_check int conf_entropy_decode(struct json_value v, struct conf_entropy *ret, struct err *e);
 must_check int conf_logger_decode(struct json_value v, struct conf_logger *ret, struct err *e);
+must_check int conf_net_decode(struct json_value v, struct conf_net *ret, struct err *e);
 must_check int conf_balloon_decode(struct json_value v, struct conf_balloon *ret, struct err *e);
 must_check int conf_pmem_decode(struct json_value v, struct conf_pmem *ret, struct err *e);
 must_check int conf_memory_hotplug_decode(struct json_value v, struct conf_memory_hotplug *ret,

@@ -67,7 +67,6 @@ static int refuse_unsupported(const struct sections *s, struct err *e)
 		{ "balloon", s->balloon },
 		{ "metrics", s->metrics },
 		{ "mmds-config", s->mmds_config },
-		{ "network-interfaces", s->network_interfaces },
 		{ "vsock", s->vsock },
 		{ "pmem", s->pmem },
 		{ "memory-hotplug", s->memory_hotplug },
@@ -93,6 +92,21 @@ static int read_drives(struct json_value drives, struct conf_config *c, struct e
 			r = conf_config_put_drive(c, &d, e);
 		if (r < 0)
 			return wrap(e, "Block device error");
+	}
+	return 0;
+}
+
+static int read_nets(struct json_value nets, struct conf_config *c, struct err *e)
+{
+	struct conf_net n;
+
+	json_for_each (v, nets) {
+		int r = conf_net_decode(v, &n, e);
+
+		if (r == 0)
+			r = conf_config_put_net(c, &n, e);
+		if (r < 0)
+			return wrap(e, "Network config error");
 	}
 	return 0;
 }
@@ -133,7 +147,9 @@ static int read_config(const struct sections *s, struct conf_config *c, struct e
 	c->has_entropy = json_given(s->entropy);
 	if (c->has_entropy && conf_entropy_decode(s->entropy, &c->entropy, e) < 0)
 		return wrap(e, "Entropy device error");
-	return read_drives(s->drives, c, e);
+	if (read_drives(s->drives, c, e) < 0)
+		return e->code;
+	return read_nets(s->network_interfaces, c, e);
 }
 
 static int read_file(struct json_value root, struct conf_file *ret, struct err *e)

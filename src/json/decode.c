@@ -268,6 +268,15 @@ static int decode_member(struct json_value v, const struct json_table *table, vo
 	return 1;
 }
 
+/* Whether a row that stands for row i was given. */
+static bool is_replaced(const struct json_table *table, uint64_t given, unsigned i)
+{
+	for (unsigned other = 0; other < table->n; other++)
+		if (i > 0 && table->fields[other].instead_of == i && given & UINT64_C(1) << other)
+			return true;
+	return false;
+}
+
 int json_decode(struct json_value v, const struct json_table *table, void *out, uint64_t *ret_given,
 		struct err *e)
 {
@@ -290,7 +299,8 @@ int json_decode(struct json_value v, const struct json_table *table, void *out, 
 		char what[160];
 		struct text t = TEXT_ON(what);
 
-		if (!f->required || table->partial || seen & UINT64_C(1) << i)
+		if (!f->required || table->partial || seen & UINT64_C(1) << i ||
+		    is_replaced(table, given, i))
 			continue;
 		text_fmt(&t, "missing field `%s`", f->key);
 		return fail_at(v, json_span_of(v)->end, e, what);

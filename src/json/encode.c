@@ -76,7 +76,7 @@ static bool is_printed(const struct json_field *f, const void *in)
 	if (f->type == JSON_ARRAY || f->type == JSON_ANY)
 		return false;
 	if (f->ours)
-		return *((const bool *)in + f->offset);
+		return *((const char *)in + f->offset) != 0;
 	return f->type != JSON_ENUM || f->hide == 0 ||
 	       enum_value(f, (const char *)in + f->offset) != f->hide - 1;
 }

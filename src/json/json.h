@@ -117,10 +117,11 @@ struct json_field {
 	unsigned hide; /* JSON_ENUM: 1 + the value that replies leave out; 0: none */
 	const struct json_table *table; /* JSON_OBJECT */
 	/*
-	 * A JSON_BOOL beyond the contract: printed when it is true, and never listed when
-	 * an unknown key is refused. Such rows come last.
+	 * A JSON_BOOL or JSON_STRING beyond the contract: printed when it is true or not
+	 * empty, and never listed when an unknown key is refused. Such rows come last.
 	 */
 	bool ours;
+	unsigned instead_of; /* the row, not the first, that is not required beside it; 0: none */
 };
 
 struct json_table {
