@@ -41,6 +41,8 @@ must_check int r_logger_put(const struct route_call *call, struct route_out *out
 must_check int r_machine_get(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_machine_put(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_machine_patch(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_net_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_net_patch(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_serial_put(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_version_get(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_vm_config_get(const struct route_call *call, struct route_out *out, struct err *e);

@@ -14,7 +14,6 @@ static const struct {
 } missing[] = {
 	{ PUT, "metrics", NULL, "The metrics file" },
 	{ GET | PUT | PATCH, "mmds", NULL, "The metadata service" },
-	{ PUT | PATCH, "network-interfaces", NULL, "The network device" },
 	{ PUT, "snapshot", "create", "Taking a snapshot" },
 	{ PUT, "snapshot", "load", "Loading a snapshot" },
 	{ PUT, "vsock", NULL, "The vsock device" },

@@ -5,6 +5,7 @@
 #include "devices/virtio/block/open.h"
 #include "vmm/absent.h"
 #include "vmm/life.h"
+#include "vmm/nets.h"
 
 static int put_boot_source(struct vmm *vmm, const struct action *a, struct err *e)
 {
@@ -69,6 +70,46 @@ static int put_drive(struct vmm *vmm, const struct action *a, struct err *e)
 	if (r < 0)
 		return r;
 	files_keep_drive(&vmm->files, a->drive.drive_id, take_fd(&fd));
+	return 0;
+}
+
+/*
+ * The kernel lends a tap to one holder at a time: what the interface had is closed first
+ * (contract, 1.4), and an interface that cannot have its new one is no more.
+ */
+static int put_net(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	autoclose int fd = -1;
+	int r = conf_config_check_net(&vmm->config, &a->net, e);
+
+	if (r < 0)
+		return r;
+	files_keep_net(&vmm->files, a->net.iface_id, -1);
+	r = nets_open(&a->net, vmm->cfg.handed, &fd, e);
+	if (r < 0) {
+		conf_config_drop_net(&vmm->config, a->net.iface_id);
+		return err_wrap(e, "Could not create the network device");
+	}
+	r = conf_config_put_net(&vmm->config, &a->net, e);
+	if (r < 0)
+		return r;
+	files_keep_net(&vmm->files, a->net.iface_id, take_fd(&fd));
+	return 0;
+}
+
+static int patch_net(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	const struct conf_net_patch *patch = &a->net_patch;
+	struct conf_net *conf = conf_config_find_net(&vmm->config, patch->iface_id);
+	struct vdev *dev = machine_net(vmm->machine, patch->iface_id);
+
+	if (!conf || !dev)
+		return err_set(e, ERR_INVALID, -ENODEV,
+			       "Unable to patch the network device: Device not found: interface "
+			       "`%s'",
+			       patch->iface_id);
+	conf_net_patch_apply(patch, conf);
+	nets_set_limits(dev, &patch->rx_rate_limiter, &patch->tx_rate_limiter);
 	return 0;
 }
 
@@ -141,6 +182,8 @@ static const struct rule {
 	[ACTION_PUT_CPU_CONFIG] = { true, false, "Configure CPU error", put_cpu },
 	[ACTION_PUT_DRIVE] = { true, false, "Drive config error", put_drive },
 	[ACTION_PATCH_DRIVE] = { false, true, "Drive config error", vmm_begin_drive_patch },
+	[ACTION_PUT_NET] = { true, false, "Network config error", put_net },
+	[ACTION_PATCH_NET] = { false, true, "Network config error", patch_net },
 	[ACTION_PUT_ENTROPY] = { true, false, "Entropy config error", put_entropy },
 	[ACTION_PUT_SERIAL] = { true, false, "Serial config error", put_serial },
 	[ACTION_PUT_LOGGER] = { true, false, "Logger error", put_logger },
@@ -164,7 +207,7 @@ static const struct rule {
 static const char *refusal_after_start(enum action_type type)
 {
 	/* A device put then would be a hot-plug, which takes PCI. */
-	return type == ACTION_PUT_DRIVE || type == ACTION_PUT_PMEM
+	return type == ACTION_PUT_DRIVE || type == ACTION_PUT_NET || type == ACTION_PUT_PMEM
 		       ? "PCI is not enabled"
 		       : "The requested operation is not supported after starting the microVM.";
 }

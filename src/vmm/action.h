@@ -20,6 +20,7 @@
 #include "conf/logger.h"
 #include "conf/machine.h"
 #include "conf/memory_hotplug.h"
+#include "conf/net.h"
 #include "conf/pmem.h"
 #include "conf/serial.h"
 
@@ -31,6 +32,8 @@ enum action_type {
 	ACTION_PUT_CPU_CONFIG,	     /* cpu			yes	no */
 	ACTION_PUT_DRIVE,	     /* drive			yes	no */
 	ACTION_PATCH_DRIVE,	     /* drive_patch		no	yes */
+	ACTION_PUT_NET,		     /* net			yes	no */
+	ACTION_PATCH_NET,	     /* net_patch		no	yes */
 	ACTION_PUT_ENTROPY,	     /* entropy			yes	no */
 	ACTION_PUT_SERIAL,	     /* serial			yes	no */
 	ACTION_PUT_LOGGER,	     /* logger			yes	no */
@@ -64,6 +67,8 @@ struct action {
 		struct conf_cpu cpu;
 		struct conf_drive drive;
 		struct conf_drive_patch drive_patch;
+		struct conf_net net;
+		struct conf_net_patch net_patch;
 		struct conf_entropy entropy;
 		struct conf_serial serial;
 		struct conf_logger logger;

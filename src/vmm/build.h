@@ -12,6 +12,7 @@
 #include "vmm/kvm.h"
 #include "vmm/loader.h"
 #include "vmm/machine.h"
+#include "vmm/nets.h"
 #include "vmm/platform.h"
 #include "vmm/vcpu.h"
 #include "vmm/virtio_kvm.h"
@@ -30,6 +31,7 @@ struct machine {
 
 	struct platform platform;
 	struct drives drives;
+	struct nets nets;
 	struct virtio_slots virtio;
 	struct cmdline cmdline;
 	bool pic_only; /* `noapic' */

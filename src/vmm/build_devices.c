@@ -45,6 +45,22 @@ static int build_drives(struct machine *m, const struct machine_cfg *cfg, struct
 	return 0;
 }
 
+static int build_nets(struct machine *m, const struct machine_cfg *cfg, struct err *e)
+{
+	const struct conf_config *conf = cfg->config;
+
+	for (unsigned i = 0; i < conf->nnets; i++) {
+		struct vdev *dev = NULL;
+		int r = nets_create(&m->nets, conf->nets[i], cfg->net_fd[i], &dev, e);
+
+		if (r == 0)
+			r = attach(m, cfg, dev, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int build_virtio(struct machine *m, const struct machine_cfg *cfg, struct err *e)
 {
 	struct vdev *rng = NULL;
@@ -52,6 +68,8 @@ int build_virtio(struct machine *m, const struct machine_cfg *cfg, struct err *e
 
 	if (r == 0)
 		r = build_drives(m, cfg, e);
+	if (r == 0)
+		r = build_nets(m, cfg, e);
 
 	if (r < 0 || !cfg->config->has_entropy)
 		return r;

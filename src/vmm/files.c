@@ -21,6 +21,8 @@ void files_fini(struct files *files)
 	fd_close_(&files->console);
 	for (unsigned i = 0; i < files->ndrives; i++)
 		fd_close_(&files->drive[i].fd);
+	for (unsigned i = 0; i < files->nnets; i++)
+		fd_close_(&files->net[i].fd);
 	files_init(files);
 }
 
@@ -101,4 +103,35 @@ int files_drive(const struct files *files, const char *id)
 		if (strcmp(files->drive[i].id, id) == 0)
 			return files->drive[i].fd;
 	return -1;
+}
+
+static unsigned net_index(const struct files *files, const char *id)
+{
+	unsigned i = 0;
+
+	while (i < files->nnets && strcmp(files->net[i].id, id) != 0)
+		i++;
+	return i;
+}
+
+void files_keep_net(struct files *files, const char *id, int fd)
+{
+	unsigned i = net_index(files, id);
+
+	if (i < files->nnets) {
+		fd_close_(&files->net[i].fd);
+		files->net[i] = files->net[--files->nnets];
+	}
+	if (fd < 0)
+		return;
+	assert(files->nnets < ARRAY_SIZE(files->net));
+	snprintf(files->net[files->nnets].id, sizeof(files->net[0].id), "%s", id);
+	files->net[files->nnets++].fd = fd;
+}
+
+int files_net(const struct files *files, const char *id)
+{
+	unsigned i = net_index(files, id);
+
+	return i < files->nnets ? files->net[i].fd : -1;
 }

@@ -19,6 +19,11 @@ struct files {
 		char id[CONF_ID_MAX + 1];
 		int fd;
 	} drive[CONF_DRIVES_MAX];
+	unsigned nnets;
+	struct {
+		char id[CONF_ID_MAX + 1];
+		int fd;
+	} net[CONF_NETS_MAX];
 };
 
 void files_init(struct files *files);
@@ -37,3 +42,7 @@ void files_keep_drive(struct files *files, const char *id, int fd);
 
 /* The descriptor of a drive, -1 when it has none. */
 must_check int files_drive(const struct files *files, const char *id);
+
+/* The same for network interfaces; -1 closes what there is and frees its place. */
+void files_keep_net(struct files *files, const char *id, int fd);
+must_check int files_net(const struct files *files, const char *id);

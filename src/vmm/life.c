@@ -50,6 +50,8 @@ static void finish_start(struct vmm *vmm)
 	vmm->confined = true;
 	if (term_make_raw(vmm->cfg.stdin_fd) < 0)
 		log_warn("the terminal on standard input cannot be made raw");
+	if (vmm->cfg.handed)
+		handed_close(vmm->cfg.handed);
 	machine_run(vmm->machine);
 	vmm->state = VMM_RUNNING;
 	vmm_succeed(vmm);
@@ -235,12 +237,13 @@ static int check_startable(const struct vmm *vmm, struct err *e)
 
 int vmm_begin_start(struct vmm *vmm, struct err *e)
 {
-	int drive_fd[CONF_DRIVES_MAX];
+	int drive_fd[CONF_DRIVES_MAX], net_fd[CONF_NETS_MAX];
 	const struct machine_cfg cfg = {
 		.config = &vmm->config,
 		.kernel_fd = vmm->files.kernel,
 		.initrd_fd = vmm->files.initrd,
 		.drive_fd = drive_fd,
+		.net_fd = net_fd,
 		.console_out = vmm->files.console >= 0 ? vmm->files.console : vmm->cfg.stdout_fd,
 		.console_in = vmm->cfg.stdin_fd,
 		.serial = &vmm->serial,
@@ -256,6 +259,8 @@ int vmm_begin_start(struct vmm *vmm, struct err *e)
 		return r;
 	for (unsigned i = 0; i < vmm->config.ndrives; i++)
 		drive_fd[i] = files_drive(&vmm->files, vmm->config.drives[i]->drive_id);
+	for (unsigned i = 0; i < vmm->config.nnets; i++)
+		net_fd[i] = files_net(&vmm->files, vmm->config.nets[i]->iface_id);
 	r = machine_create(&cfg, &vmm->machine, e);
 	if (r < 0)
 		return r;

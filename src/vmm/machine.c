@@ -267,6 +267,11 @@ struct vdev *machine_drive(struct machine *machine, const char *id)
 	return drives_find(&machine->drives, id);
 }
 
+struct vdev *machine_net(struct machine *machine, const char *id)
+{
+	return nets_find(&machine->nets, id);
+}
+
 void machine_pause_devices(struct machine *machine)
 {
 	serial_quiesce(machine->platform.serial);

@@ -22,6 +22,7 @@ struct machine_cfg { /* everything the caller's; descriptors are duplicated */
 	int kernel_fd;
 	int initrd_fd;			  /* -1: none */
 	const int *drive_fd;		  /* one for each of config->drives */
+	const int *net_fd;		  /* one for each of config->nets */
 	int console_out, console_in;	  /* -1: none */
 	const struct conf_serial *serial; /* limits of the console */
 	bool boot_timer;
@@ -59,8 +60,9 @@ must_check enum end_reason machine_end_reason(const struct machine *machine);
 /* NULL: the machine has none. */
 must_check struct boot_timer *machine_boot_timer(struct machine *machine);
 
-/* A drive's device; NULL: no drive has this id. */
+/* A drive's or an interface's device; NULL: none has this id. */
 must_check struct vdev *machine_drive(struct machine *machine, const char *id);
+must_check struct vdev *machine_net(struct machine *machine, const char *id);
 
 /*
  * Devices stop and go on, for a pause; vCPUs are parked meanwhile. After the pause

@@ -139,6 +139,28 @@ int vmm_configure_logger(const struct conf_logger *logger, struct err *e)
 	return 0;
 }
 
+static int configure_devices(struct vmm *vmm, const struct conf_config *config, struct action *a)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < config->ndrives; i++) {
+		a->type = ACTION_PUT_DRIVE;
+		a->drive = *config->drives[i];
+		r = action_run(vmm, a);
+	}
+	for (unsigned i = 0; r == 0 && i < config->nnets; i++) {
+		a->type = ACTION_PUT_NET;
+		a->net = *config->nets[i];
+		r = action_run(vmm, a);
+	}
+	if (r == 0 && config->has_entropy) {
+		a->type = ACTION_PUT_ENTROPY;
+		a->entropy = config->entropy;
+		r = action_run(vmm, a);
+	}
+	return r;
+}
+
 int vmm_configure(struct vmm *vmm, const struct conf_config *config, struct err *e)
 {
 	autofree struct action *a = calloc(1, sizeof(*a));
@@ -159,16 +181,8 @@ int vmm_configure(struct vmm *vmm, const struct conf_config *config, struct err 
 		a->cpu = config->cpu;
 		r = action_run(vmm, a);
 	}
-	for (unsigned i = 0; r == 0 && i < config->ndrives; i++) {
-		a->type = ACTION_PUT_DRIVE;
-		a->drive = *config->drives[i];
-		r = action_run(vmm, a);
-	}
-	if (r == 0 && config->has_entropy) {
-		a->type = ACTION_PUT_ENTROPY;
-		a->entropy = config->entropy;
-		r = action_run(vmm, a);
-	}
+	if (r == 0)
+		r = configure_devices(vmm, config, a);
 	*e = a->err;
 	if (r == 0 && publish(vmm) < 0)
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "out of memory");

@@ -11,6 +11,7 @@
 #include "conf/config.h"
 #include "devices/end.h"
 #include "vmm/action.h"
+#include "vmm/handed.h"
 #include "vmm/view.h"
 
 #define VMM_FIRECRACKER_VERSION "1.17.0" /* the API that is spoken */
@@ -22,6 +23,7 @@ struct vmm_cfg {
 	bool boot_timer;		   /* --boot-timer */
 	const struct isolation *isolation; /* hooks into the jail; kept by reference */
 	int stdin_fd, stdout_fd;	   /* the guest's console; -1: none */
+	struct handed *handed; /* closed at the start; kept by reference. NULL: nothing was */
 };
 
 must_check int vmm_create(const struct vmm_cfg *cfg, struct loop *loop, struct vmm **ret_vmm,

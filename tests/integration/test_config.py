@@ -138,7 +138,9 @@ def test_file_that_is_not_there(tmp_path):
     ({"entropy": {"x": 1}}, ["unknown field `x`"]),
     ({"logger": {"level": "Loud"}}, []),
     ({"vsock": {"guest_cid": 3, "uds_path": "x"}}, ["vsock"]),
-    ({"network-interfaces": [{"iface_id": "a", "host_dev_name": "b"}]}, ["network-interfaces"]),
+    ({"network-interfaces": [{"iface_id": "a"}]}, ["missing field `host_dev_name`"]),
+    ({"network-interfaces": [{"iface_id": "a", "socket_path": "/nonexistent"}]},
+     ["Network config error", "socket_path", "No such file"]),
 ])
 def test_bad_sections(tmp_path, kernel, more, words):
     good = {"boot-source": {"kernel_image_path": kernel}, "drives": []}

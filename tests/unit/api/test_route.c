@@ -204,8 +204,6 @@ TEST(what_this_version_lacks_says_so)
 		enum route_method method;
 		const char *target, *body, *what;
 	} rows[] = {
-		{ ROUTE_PUT, "/network-interfaces/eth0", "{}", "The network device" },
-		{ ROUTE_PATCH, "/network-interfaces/eth0", "{}", "The network device" },
 		{ ROUTE_PUT, "/vsock", "{}", "The vsock device" },
 		{ ROUTE_GET, "/mmds", "", "The metadata service" },
 		{ ROUTE_PUT, "/mmds/config", "{}", "The metadata service" },
@@ -283,11 +281,29 @@ TEST(paths_below_what_this_version_lacks)
 		      "Balloon config error: Amount of pages requested is too large.");
 }
 
+#define ETH0 "{\"iface_id\":\"eth0\",\"host_dev_name\":\"tap0\"}"
+
+TEST(network_interfaces)
+{
+	check_action(ROUTE_PUT, "/network-interfaces/eth0", ETH0, ACTION_PUT_NET);
+	CHECK_EQ(strcmp(action.net.host_dev_name, "tap0"), 0);
+	check_action(ROUTE_PATCH, "/network-interfaces/eth0", "{\"iface_id\":\"eth0\"}",
+		     ACTION_PATCH_NET);
+	check_refused(ROUTE_PUT, "/network-interfaces/eth1", ETH0,
+		      "The id from the path [eth1] does not match the id from the body [eth0]!");
+	check_refused(ROUTE_PATCH, "/network-interfaces/eth1", "{\"iface_id\":\"eth0\"}",
+		      "The id from the path [eth1] does not match the id from the body [eth0]!");
+	check_refused(ROUTE_PUT, "/network-interfaces/eth0",
+		      "{\"iface_id\":\"eth0\",\"host_dev_name\":\"\"}",
+		      "Network config error: The host_dev_name of interface `eth0` is empty.");
+}
+
 TEST(decoding_errors_are_marked_and_others_get_their_prefix)
 {
-	static const char *const puts[] = { "/boot-source", "/machine-config", "/drives/x",
-					    "/entropy",	    "/serial",	       "/logger",
-					    "/actions" };
+	static const char *const puts[] = { "/boot-source", "/machine-config",
+					    "/drives/x",    "/entropy",
+					    "/serial",	    "/logger",
+					    "/actions",	    "/network-interfaces/x" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(puts); i++) {
 		CHECK_EQ(ask_route(ROUTE_PUT, puts[i], "{"), -EBADMSG);
