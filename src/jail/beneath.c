@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jail/beneath.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include "base/fault.h"
+
+enum { RACES_MAX = 64 }; /* renames on the way that one opening puts up with */
+
+int beneath_open(int dirfd, const char *path, int flags, mode_t mode)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+		.mode = flags & O_CREAT ? mode : 0,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd = FAULT(-EACCES);
+
+	if (fd < 0)
+		return (int)fd;
+	for (unsigned i = 0; i < RACES_MAX; i++) {
+		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+		if (fd >= 0)
+			return (int)fd;
+		/* Somebody renames while the kernel walks: it asks to be asked again. */
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+	}
+	return -EAGAIN;
+}
+
+static const char *reason(int r)
+{
+	switch (r) {
+	case -ELOOP:
+		return "a symbolic link is in the way";
+	case -EXDEV:
+		return "it leads out of its folder";
+	case -ENOTDIR:
+		return "something that is no folder is in the way";
+	default:
+		return strerror(-r);
+	}
+}
+
+static int fail(const struct beneath *b, const char *path, int r, struct err *e)
+{
+	return err_set(e, ERR_INVALID, r, "`%s/%s': %s", b->name, path, reason(r));
+}
+
+int beneath_folder(const struct beneath *b, const char *path, int *ret_fd, bool *ret_made,
+		   struct err *e)
+{
+	bool made = mkdirat(b->fd, path, 0755) == 0;
+	int fd;
+
+	if (!made && errno != EEXIST)
+		return fail(b, path, -errno, e);
+	fd = beneath_open(b->fd, path, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fail(b, path, fd, e);
+	if (ret_made)
+		*ret_made = made;
+	*ret_fd = fd;
+	return 0;
+}
+
+int beneath_own_folder(const struct beneath *b, const char *path, uid_t uid, gid_t gid,
+		       struct err *e)
+{
+	autoclose int fd = -1;
+	int r = beneath_folder(b, path, &fd, NULL, e);
+
+	if (r < 0)
+		return r;
+	if (fchown(fd, uid, gid) < 0 || fchmod(fd, 0700) < 0)
+		return fail(b, path, -errno, e);
+	return 0;
+}
+
+static int check_node(const struct beneath *b, const char *path, dev_t dev, const struct stat *st,
+		      struct err *e)
+{
+	if (!S_ISCHR(st->st_mode) || st->st_rdev != dev)
+		return err_set(e, ERR_INVALID, -EEXIST,
+			       "`%s/%s' is there and is not the device %u:%u: remove it", b->name,
+			       path, major(dev), minor(dev));
+	if (st->st_nlink != 1)
+		return err_set(e, ERR_INVALID, -EMLINK, "`%s/%s' has other names: remove it",
+			       b->name, path);
+	return 0;
+}
+
+int beneath_node(const struct beneath *b, const char *path, dev_t dev, uid_t uid, gid_t gid,
+		 struct err *e)
+{
+	autoclose int fd = -1;
+	struct stat st;
+	int r = FAULT(-EPERM);
+
+	if (r == 0 && mknodat(b->fd, path, S_IFCHR | 0600, dev) < 0 && errno != EEXIST)
+		r = -errno;
+	if (r == -EPERM)
+		return err_set(e, ERR_INVALID, r,
+			       "`%s/%s': this process may not make device nodes (CAP_MKNOD, or a "
+			       "container's policy)",
+			       b->name, path);
+	if (r < 0)
+		return fail(b, path, r, e);
+	fd = beneath_open(b->fd, path, O_PATH | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return fail(b, path, fd, e);
+	if (fstat(fd, &st) < 0)
+		return fail(b, path, -errno, e);
+	r = check_node(b, path, dev, &st, e);
+	if (r < 0)
+		return r;
+	/* The very node that was looked at, whatever has its name by now. */
+	if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+		return fail(b, path, -errno, e);
+	return 0;
+}
+
+static int remove_old(const struct beneath *b, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (fstatat(b->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : fail(b, path, -errno, e);
+	if (S_ISLNK(st.st_mode))
+		return fail(b, path, -ELOOP, e);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_INVALID, -EEXIST,
+			       "`%s/%s' is there and is no regular file: remove it", b->name, path);
+	if (st.st_nlink != 1)
+		return err_set(e, ERR_INVALID, -EMLINK,
+			       "`%s/%s' is a hard link to a file that has other names: remove it",
+			       b->name, path);
+	if (unlinkat(b->fd, path, 0) < 0 && errno != ENOENT)
+		return fail(b, path, -errno, e);
+	return 0;
+}
+
+int beneath_new_file(const struct beneath *b, const char *path, mode_t mode, int *ret_fd,
+		     struct err *e)
+{
+	int fd;
+	int r = remove_old(b, path, e);
+
+	if (r < 0)
+		return r;
+	/* Whoever puts something there now makes this fail, and nothing else. */
+	fd = beneath_open(b->fd, path, O_WRONLY | O_CREAT | O_EXCL, mode);
+	if (fd < 0)
+		return fail(b, path, fd, e);
+	*ret_fd = fd;
+	return 0;
+}
