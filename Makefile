@@ -10,6 +10,7 @@
 #   make soak            the long runs     make bench   figures beside a peer's
 #   make coverage        lines that unit tests and corpora have run, by folder
 #   make lint            format, analysers, layers, scripts
+#   make install         PREFIX=/usr/local, DESTDIR=; `firecracker' and `jailer' in libexec
 
 MODE	?= release
 V	?= 0
@@ -260,6 +261,21 @@ coverage:
 	$(Q)find build/cov -name '*.gcda' -delete 2>/dev/null || true
 	$(Q)+$(MAKE) --no-print-directory MODE=cov check
 	$(Q)tools/coverage
+
+# --- install ----------------------------------------------------------------
+#
+# One program under all its names; --exec-file .../firecracker is then the jailer's own file.
+
+PREFIX	?= /usr/local
+BINDIR	:= $(DESTDIR)$(PREFIX)/bin
+EXECDIR	:= $(DESTDIR)$(PREFIX)/libexec/wisp
+.PHONY: install
+install: all
+	$(Q)install -D -m 0755 $(O)/wisp $(BINDIR)/wisp
+	$(Q)install -d $(EXECDIR)
+	$(Q)ln -sf wisp $(BINDIR)/wisp-jailer
+	$(Q)ln -sf ../../bin/wisp $(EXECDIR)/firecracker
+	$(Q)ln -sf ../../bin/wisp $(EXECDIR)/jailer
 
 # --- people -----------------------------------------------------------------
 

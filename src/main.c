@@ -15,11 +15,13 @@
 #include "jail/core_sched.h"
 #include "jail/filter.h"
 #include "jail/isolation.h"
+#include "jailer.h"
 #include "options.h"
 #include "signals.h"
 #include "vmm/vmm.h"
 
-#define VERSION_LINE "Firecracker v" VMM_FIRECRACKER_VERSION " (wisp " WISP_VERSION ")"
+#define VERSION	     VMM_FIRECRACKER_VERSION " (wisp " WISP_VERSION ")"
+#define VERSION_LINE "Firecracker v" VERSION
 
 enum { /* exit statuses of the contract, 4.8 */
        EXIT_GENERIC = 1,
@@ -41,6 +43,7 @@ struct process {
 	struct action start;	     /* for --config-file */
 	int status;		     /* when it ends before there is a machine */
 	enum end_reason reason;
+	struct jailer_monitor jailed; /* argv NULL: not by our jailer */
 };
 
 static int end_status(enum end_reason reason)
@@ -253,6 +256,8 @@ static int run(struct process *p)
 		return failed(&e);
 	filter_set_report_fd(log_fd());
 	log_info("Running %s", VERSION_LINE);
+	if (p->jailed.argv && p->jailed.missing[0])
+		log_warn("The jail is weaker than it could be: %s", p->jailed.missing);
 	if (p->console_in < 0)
 		log_info("The guest's console has no input: standard input is another job's "
 			 "terminal, or cannot be read");
@@ -303,6 +308,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "A standard descriptor is closed, and /dev/null is no help: %s\n",
 			strerror(errno));
 		return EXIT_GENERIC;
+	}
+	if (jailer_named(argv[0])) {
+		status = jailer_main(argc, argv, VERSION, &p.jailed);
+		if (status >= 0)
+			return status;
+		argc = p.jailed.argc;
+		argv = p.jailed.argv;
 	}
 	if (options_parse(argc, argv, &p.opt, &e) < 0) {
 		log_init(OPTIONS_ID_DEFAULT);
