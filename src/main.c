@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "base/term.h"
 #include "check_host.h"
 #include "conf/config.h"
@@ -17,6 +18,7 @@
 #include "jail/isolation.h"
 #include "jailer.h"
 #include "options.h"
+#include "schema.h"
 #include "signals.h"
 #include "vmm/vmm.h"
 
@@ -29,7 +31,10 @@ enum { /* exit statuses of the contract, 4.8 */
        EXIT_BAD_ARGUMENTS = 153,
 };
 
-enum { CONFIG_FILE_MAX = 1 << 20 }; /* bytes */
+enum {
+	CONFIG_FILE_MAX = 1 << 20, /* bytes */
+	FLUSH_LIMIT_MS = 200,	   /* for the last line of metrics and a reader that is slow */
+};
 
 /* What lives as long as the process; torn down in finish(). */
 struct process {
@@ -111,6 +116,12 @@ static int apply_file(struct process *p, const struct conf_file *file, struct er
 
 		if (r < 0)
 			return err_wrap(e, "Logger error");
+	}
+	if (file->has_metrics) {
+		int r = vmm_configure_metrics(p->vmm, &file->metrics, e);
+
+		if (r < 0)
+			return err_wrap(e, "Metrics error");
 	}
 	return vmm_configure(p->vmm, &file->config, e);
 }
@@ -194,8 +205,10 @@ static int choose_isolation(struct process *p, struct err *e)
 static int wire(struct process *p, struct err *e)
 {
 	struct vmm_cfg vmm = { .id = p->opt.id, .boot_timer = p->opt.boot_timer };
-	int r = thread_init(e);
+	int r = schema_init(e);
 
+	if (r == 0)
+		r = thread_init(e);
 	if (r < 0)
 		return r;
 	r = signals_init(e);
@@ -245,6 +258,21 @@ static int share_no_core(struct err *e)
 	return r;
 }
 
+/* Whoever starts us says when, on these clocks: the contract's jailer does. */
+static int set_up_metrics(struct process *p, struct err *e)
+{
+	const struct options *o = &p->opt;
+	usec_t now = clock_monotonic(), cpu = clock_process_cpu();
+
+	schema_set_startup(o->start_time_us && o->start_time_us < now ? now - o->start_time_us : 0,
+			   o->start_time_us && o->start_time_cpu_us <= cpu
+				   ? cpu - o->start_time_cpu_us + o->parent_cpu_time_us
+				   : 0);
+	if (!o->has_metrics)
+		return 0;
+	return vmm_configure_metrics(p->vmm, &o->metrics, e) < 0 ? err_wrap(e, "Metrics error") : 0;
+}
+
 static int run(struct process *p)
 {
 	struct err e = { 0 };
@@ -258,6 +286,8 @@ static int run(struct process *p)
 	log_info("Running %s", VERSION_LINE);
 	if (p->jailed.argv && p->jailed.missing[0])
 		log_warn("The jail is weaker than it could be: %s", p->jailed.missing);
+	if (set_up_metrics(p, &e) < 0)
+		return failed(&e);
 	if (p->console_in < 0)
 		log_info("The guest's console has no input: standard input is another job's "
 			 "terminal, or cannot be read");
@@ -289,6 +319,7 @@ static void finish(struct process *p)
 {
 	if (p->vmm)
 		vmm_refuse_actions(p->vmm);
+	metrics_flush_end(FLUSH_LIMIT_MS);
 	api_stop(p->api);
 	vmm_destroy(p->vmm);
 	if (p->has_loop)

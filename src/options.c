@@ -16,7 +16,7 @@ enum option_type {
 	OPT_LOG_PATH,
 	OPT_LEVEL,
 	OPT_MODULE,
-	OPT_IGNORED
+	OPT_METRICS_PATH
 };
 
 static const struct option {
@@ -43,6 +43,7 @@ static const struct option {
 	{ "--show-level", OPT_FLAG, AT(logger.show_level), NULL, "put the level into each line" },
 	{ "--show-log-origin", OPT_FLAG, AT(logger.show_log_origin), NULL,
 	  "put file and line into each line" },
+	{ "--metrics-path", OPT_METRICS_PATH, 0, "PATH", "file or FIFO of the metrics [none]" },
 	{ "--boot-timer", OPT_FLAG, AT(boot_timer), NULL,
 	  "add the device that measures the guest's boot" },
 	{ "--core-sched", OPT_FLAG, AT(core_sched), NULL,
@@ -51,9 +52,12 @@ static const struct option {
 	  "accepted for Firecracker's clients; devices stay on virtio-mmio" },
 	{ "--http-api-max-payload-size", OPT_U64, AT(max_payload), "BYTES",
 	  "largest body of a request [51200]" },
-	{ "--start-time-us", OPT_IGNORED, 0, "US", "accepted for Firecracker's jailer" },
-	{ "--start-time-cpu-us", OPT_IGNORED, 0, "US", "likewise" },
-	{ "--parent-cpu-time-us", OPT_IGNORED, 0, "US", "likewise" },
+	{ "--start-time-us", OPT_U64, AT(start_time_us), "US",
+	  "monotonic time when the jailer was started; for the metrics" },
+	{ "--start-time-cpu-us", OPT_U64, AT(start_time_cpu_us), "US",
+	  "processor time that the process had used then" },
+	{ "--parent-cpu-time-us", OPT_U64, AT(parent_cpu_time_us), "US",
+	  "processor time that the jailer has used" },
 	{ "--check-host", OPT_FLAG, AT(check_host), NULL,
 	  "say what this host lacks, and what to do, and exit" },
 	{ "--version", OPT_FLAG, AT(version), NULL, "print the version and exit" },
@@ -103,7 +107,6 @@ static int copy(const char *name, const char *text, char *to, size_t size, struc
 static int apply(const struct option *o, const char *text, struct options *opt, struct err *e)
 {
 	void *at = (char *)opt + o->offset;
-	uint64_t ignored;
 
 	switch (o->type) {
 	case OPT_FLAG:
@@ -114,11 +117,13 @@ static int apply(const struct option *o, const char *text, struct options *opt, 
 		return 0;
 	case OPT_U64:
 		return parse_u64(o->name, text, at, e);
-	case OPT_IGNORED:
-		return parse_u64(o->name, text, &ignored, e);
 	case OPT_LOG_PATH:
 		opt->has_logger = true;
 		return copy(o->name, text, opt->logger.log_path, sizeof(opt->logger.log_path), e);
+	case OPT_METRICS_PATH:
+		opt->has_metrics = true;
+		return copy(o->name, text, opt->metrics.metrics_path,
+			    sizeof(opt->metrics.metrics_path), e);
 	case OPT_MODULE:
 		opt->has_logger = true;
 		return copy(o->name, text, opt->logger.module, sizeof(opt->logger.module), e);

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "conf/logger.h"
+#include "conf/metrics.h"
 
 #define OPTIONS_SOCKET_DEFAULT "/run/firecracker.socket"
 #define OPTIONS_ID_DEFAULT     "anonymous-instance"
@@ -24,7 +25,11 @@ struct options { /* strings point into argv */
 	bool check_host, version, help;
 	bool has_logger; /* an option of the log was given */
 	struct conf_logger logger;
+	bool has_metrics; /* --metrics-path was given */
+	struct conf_metrics metrics;
 	uint64_t max_payload; /* bytes of a request */
+	/* Of whoever starts us: on the monotonic clock, on the processor clock; 0: not given. */
+	uint64_t start_time_us, start_time_cpu_us, parent_cpu_time_us;
 };
 
 /* Parsed and checked. The error names the option. */

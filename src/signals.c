@@ -5,21 +5,31 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/term.h"
 #include "base/text.h"
+#include "schema.h"
 
 enum { STACK_SIZE = 16 << 10 };
 
-counter_t signals_sigpipe;
+struct signals_metrics signals_metrics;
 
 static const struct fatal {
 	int sig;
 	int status;
 	const char *name;
+	counter_t *count;
 } fatals[] = {
-	{ SIGBUS, 149, "SIGBUS" },   { SIGSEGV, 150, "SIGSEGV" }, { SIGXFSZ, 151, "SIGXFSZ" },
-	{ SIGXCPU, 154, "SIGXCPU" }, { SIGHUP, 156, "SIGHUP" },	  { SIGILL, 157, "SIGILL" },
+	{ SIGBUS, 149, "SIGBUS", &signals_metrics.sigbus },
+	{ SIGSEGV, 150, "SIGSEGV", &signals_metrics.sigsegv },
+	{ SIGXFSZ, 151, "SIGXFSZ", &signals_metrics.sigxfsz },
+	{ SIGXCPU, 154, "SIGXCPU", &signals_metrics.sigxcpu },
+	{ SIGHUP, 156, "SIGHUP", &signals_metrics.sighup },
+	{ SIGILL, 157, "SIGILL", &signals_metrics.sigill },
 };
+
+/* The status of the first fatal signal, 0 before it. */
+static int dying; /* (A) */
 
 /* --- handlers: copying and write(2), nothing else ----------------------------- */
 
@@ -38,15 +48,35 @@ static void say(const struct text *t)
 		return; /* full or closed: the exit status says it too */
 }
 
+/*
+ * The last line of metrics, of a process that may be broken: what fails on the way to
+ * it comes back to on_fatal() on this thread, and the process ends as it would have.
+ */
+static void flush_metrics(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (unsigned i = 0; i < ARRAY_SIZE(fatals); i++)
+		sigaddset(&set, fatals[i].sig);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	metrics_flush_dying();
+}
+
 static void on_fatal(int sig, siginfo_t *info, void *context)
 {
 	const struct fatal *f = fatals;
 	char buf[160];
 	struct text t = TEXT_ON(buf);
+	int first = 0;
 
 	(void)context;
 	while (f->sig != sig)
 		f++;
+	if (!__atomic_compare_exchange_n(&dying, &first, f->status, false, __ATOMIC_RELAXED,
+					 __ATOMIC_RELAXED))
+		_exit(first);
+	counter_inc(f->count);
 	text_str(&t, "Shutting down VM after intercepting signal ");
 	text_u64(&t, (uint64_t)sig);
 	text_str(&t, ", code ");
@@ -58,7 +88,18 @@ static void on_fatal(int sig, siginfo_t *info, void *context)
 	text_str(&t, " exit_reason=signal\n");
 	say(&t);
 	term_restore();
+	flush_metrics();
 	_exit(f->status);
+}
+
+/* A failed assertion: counted and written, then the process ends as it was about to. */
+static void on_abort(int sig, siginfo_t *info, void *context)
+{
+	(void)info;
+	(void)context;
+	schema_count_panic();
+	metrics_flush_dying();
+	(void)raise(sig); /* SA_RESETHAND and SA_NODEFER: this is the end */
 }
 
 static void on_sigpipe(int sig, siginfo_t *info, void *context)
@@ -70,7 +111,7 @@ static void on_sigpipe(int sig, siginfo_t *info, void *context)
 
 	(void)sig;
 	(void)context;
-	counter_inc(&signals_sigpipe);
+	counter_inc(&signals_metrics.sigpipe);
 	if (!__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED)) {
 		text_str(&t, "Received signal 13, code ");
 		put_code(&t, info->si_code);
@@ -137,6 +178,8 @@ int signals_init(struct err *e)
 		r = handle(fatals[i].sig, on_fatal, SA_ONSTACK);
 	if (r == 0)
 		r = handle(SIGPIPE, on_sigpipe, SA_ONSTACK | SA_RESTART);
+	if (r == 0)
+		r = handle(SIGABRT, on_abort, SA_ONSTACK | SA_RESETHAND | SA_NODEFER);
 	if (r == 0)
 		r = open_inherited();
 	return r < 0 ? err_set(e, ERR_INTERNAL, r, "signal handlers: %s", strerror(-r)) : 0;

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 
 #include "api/http.h"
+#include "api/metrics.h"
 #include "api/request_log.h"
 #include "base/clock.h"
 #include "base/fault.h"
@@ -38,11 +39,11 @@ struct api {
 	struct thread thread;
 	pthread_mutex_t lock;
 	pthread_cond_t started;
-	enum startup startup;			  /* (L) lock */
-	struct err startup_err;			  /* (L) lock */
-	struct api_deprecated_metrics deprecated; /* requests that used what goes */
-	struct mbox replies;			  /* answered actions, for the API thread */
-	struct loop loop;			  /* this and the rest: API thread */
+	enum startup startup;	/* (L) lock */
+	struct err startup_err; /* (L) lock */
+	struct api_metrics metrics;
+	struct mbox replies; /* answered actions, for the API thread */
+	struct loop loop;    /* this and the rest: API thread */
 	struct loop_src replies_src;
 	struct http http;
 };
@@ -52,6 +53,7 @@ struct call {
 	struct api *api;
 	struct http_req *req; /* NULL: the client has gone. API thread */
 	const char *timed;    /* what the log calls it, or NULL */
+	counter_t *fails;     /* the api's, or NULL */
 	usec_t begun;
 	bool deprecated;
 };
@@ -77,10 +79,33 @@ static bool stopping(const struct api *api)
 
 /* --- requests: API thread --- */
 
-static void log_duration(usec_t begun, const char *timed)
+static counter_t *latency_of(struct vmm_latencies *l, const char *timed)
+{
+	const struct {
+		const char *timed;
+		counter_t *latency;
+	} rows[] = {
+		{ "create full snapshot", &l->full_create_snapshot },
+		{ "create diff snapshot", &l->diff_create_snapshot },
+		{ "load snapshot", &l->load_snapshot },
+		{ "pause vm", &l->pause_vm },
+		{ "resume vm", &l->resume_vm },
+	};
+
+	for (unsigned i = 0; timed && i < ARRAY_SIZE(rows); i++)
+		if (strcmp(rows[i].timed, timed) == 0)
+			return rows[i].latency;
+	return NULL;
+}
+
+/* `timed': NULL for what nobody wants to know. */
+static void note_duration(struct api *api, usec_t begun, const char *timed)
 {
 	unsigned long long us = clock_monotonic() - begun;
+	counter_t *latency = latency_of(vmm_latencies(api->vmm), timed);
 
+	if (latency)
+		counter_set(latency, us);
 	if (timed)
 		log_info("'%s' API request took %llu us.", timed, us);
 	log_debug("Total previous API call duration: %llu us.", us);
@@ -120,7 +145,9 @@ static void finish(struct call *call)
 	} else if (e->code < 0) {
 		log_err("A request failed after its client had gone: %s", e->msg);
 	}
-	log_duration(call->begun, call->timed);
+	if (e->code < 0 && call->fails)
+		counter_inc(call->fails);
+	note_duration(call->api, call->begun, call->timed);
 	call_free(call);
 }
 
@@ -150,7 +177,7 @@ static void submit(struct api *api, struct http_req *req, struct call *call)
 
 static void note_deprecated(struct api *api, const struct http_req *req)
 {
-	counter_inc(&api->deprecated.deprecated_http_api_calls);
+	counter_inc(&api->metrics.deprecated.deprecated_http_api_calls);
 	log_warn("%s %s: a deprecated field was used.", route_method_name(req->method),
 		 req->target);
 }
@@ -169,6 +196,7 @@ static void serve(struct http_req *req)
 	struct route_out out = { 0 };
 	struct err e = { 0 };
 	usec_t begun = clock_monotonic();
+	counter_t *fails = api_metrics_count(&api->metrics, req->method, req->target);
 	int r;
 
 	request_log(&asked);
@@ -183,6 +211,7 @@ static void serve(struct http_req *req)
 	if (r == 0 && out.submit) {
 		call->begun = begun;
 		call->timed = out.timed;
+		call->fails = fails;
 		call->deprecated = out.deprecated;
 		submit(api, req, take_ptr(&call));
 		return;
@@ -195,8 +224,10 @@ static void serve(struct http_req *req)
 		reply_fault(&req->reply, &e);
 	else
 		reply_body(&req->reply, out.view, out.body);
+	if (r < 0 && fails)
+		counter_inc(fails);
 	http_answer(req);
-	log_duration(begun, NULL);
+	note_duration(api, begun, NULL);
 }
 
 /* --- the thread --- */
@@ -349,8 +380,10 @@ static int make_loop(struct api *api, size_t max_payload, struct err *e)
 
 static int start(struct api *api, const struct api_cfg *cfg, struct err *e)
 {
-	int r = open_socket(api, e);
+	int r = api_metrics_init(&api->metrics, e);
 
+	if (r == 0)
+		r = open_socket(api, e);
 	if (r == 0)
 		r = make_loop(api, cfg->max_payload, e);
 	if (r < 0)
@@ -396,6 +429,7 @@ void api_stop(struct api *api)
 	if (api->replies.fd >= 0)
 		fd_event_signal(api->replies.fd);
 	thread_join(&api->thread);
+	api_metrics_fini(&api->metrics);
 	unlink_socket(api);
 	for (msg = api->replies.fd >= 0 ? mbox_take(&api->replies) : NULL; msg;) {
 		struct action *action = container_of(msg, struct action, msg);
@@ -406,7 +440,7 @@ void api_stop(struct api *api)
 	api_unref(api);
 }
 
-const struct api_deprecated_metrics *api_deprecated_metrics(const struct api *api)
+const struct api_metrics *api_metrics(const struct api *api)
 {
-	return &api->deprecated;
+	return &api->metrics;
 }

@@ -9,10 +9,10 @@
  */
 #pragma once
 
-#include "base/counter.h"
 #include "base/err.h"
 
 struct api;
+struct api_metrics;
 struct isolation;
 struct vmm;
 
@@ -24,15 +24,6 @@ struct api_cfg {
 };
 
 #define API_MAX_PAYLOAD_DEFAULT 51200
-
-/* Names and order of the contract's group `deprecated_api'. */
-#define API_DEPRECATED_METRICS(X) X(deprecated_http_api_calls)
-
-struct api_deprecated_metrics {
-#define X(name) counter_t name;
-	API_DEPRECATED_METRICS(X)
-#undef X
-};
 
 /*
  * Binds the socket (its mode is the umask's affair), starts the thread and returns
@@ -47,5 +38,5 @@ must_check int api_start(const struct api_cfg *cfg, struct api **ret, struct err
  */
 void api_stop(struct api *api);
 
-/* Requests that used what will go away, and whose answers said so. Any thread. */
-const struct api_deprecated_metrics *api_deprecated_metrics(const struct api *api);
+/* What clients asked for. Any thread. */
+must_check const struct api_metrics *api_metrics(const struct api *api);

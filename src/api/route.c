@@ -35,6 +35,7 @@ static const struct route {
 	{ ROUTE_PUT, "entropy", r_entropy_put },
 	{ ROUTE_PUT, "hotplug/memory", r_hotplug_memory_put },
 	{ ROUTE_PUT, "logger", r_logger_put },
+	{ ROUTE_PUT, "metrics", r_metrics_put },
 	{ ROUTE_PUT, "machine-config", r_machine_put },
 	{ ROUTE_PUT, "network-interfaces/{id}", r_net_put },
 	{ ROUTE_PUT, "pmem/{id}", r_pmem_put },

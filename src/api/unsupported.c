@@ -12,7 +12,6 @@ static const struct {
 	const char *first, *second; /* NULL: any */
 	const char *what;
 } missing[] = {
-	{ PUT, "metrics", NULL, "The metrics file" },
 	{ GET | PUT | PATCH, "mmds", NULL, "The metadata service" },
 	{ PUT, "snapshot", "create", "Taking a snapshot" },
 	{ PUT, "snapshot", "load", "Loading a snapshot" },

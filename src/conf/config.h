@@ -14,6 +14,7 @@
 #include "conf/entropy.h"
 #include "conf/logger.h"
 #include "conf/machine.h"
+#include "conf/metrics.h"
 #include "conf/net.h"
 
 /* Devices that have an interrupt on virtio-mmio (contract, 2.1). */
@@ -75,6 +76,8 @@ struct conf_file { /* not for the stack */
 	char cpu_config_path[CONF_PATH_MAX];
 	bool has_logger;
 	struct conf_logger logger;
+	bool has_metrics;
+	struct conf_metrics metrics;
 };
 
 /*

@@ -8,6 +8,7 @@
 #include "conf/balloon.h"
 #include "conf/config.h"
 #include "conf/memory_hotplug.h"
+#include "conf/metrics.h"
 #include "conf/pmem.h"
 #include "json/json.h"
 
@@ -27,3 +28,4 @@ must_check int conf_balloon_decode(struct json_value v, struct conf_balloon *ret
 must_check int conf_pmem_decode(struct json_value v, struct conf_pmem *ret, struct err *e);
 must_check int conf_memory_hotplug_decode(struct json_value v, struct conf_memory_hotplug *ret,
 					  struct err *e);
+must_check int conf_metrics_decode(struct json_value v, struct conf_metrics *ret, struct err *e);

@@ -65,7 +65,6 @@ static int refuse_unsupported(const struct sections *s, struct err *e)
 		struct json_value v;
 	} unsupported[] = {
 		{ "balloon", s->balloon },
-		{ "metrics", s->metrics },
 		{ "mmds-config", s->mmds_config },
 		{ "vsock", s->vsock },
 		{ "pmem", s->pmem },
@@ -167,6 +166,9 @@ static int read_file(struct json_value root, struct conf_file *ret, struct err *
 	ret->has_logger = json_given(s.logger);
 	if (ret->has_logger && conf_logger_decode(s.logger, &ret->logger, e) < 0)
 		return wrap(e, "Logger error");
+	ret->has_metrics = json_given(s.metrics);
+	if (ret->has_metrics && conf_metrics_decode(s.metrics, &ret->metrics, e) < 0)
+		return wrap(e, "Metrics error");
 	r = read_config(&s, &ret->config, e);
 	return r < 0 ? r : read_cpu(s.cpu_config, ret, e);
 }

@@ -313,6 +313,12 @@ static const struct bus_class i8042_class = {
 	.write = i8042_write,
 };
 
+static const char *const names[] = { "error_count", "missed_read_count", "missed_write_count",
+				     "read_count",  "write_count",	 "reset_count" };
+
+const struct metrics_shape i8042_metrics_shape = METRICS_SHAPE("i8042", names,
+							       struct i8042_metrics);
+
 void i8042_init(struct i8042 *k, struct irq irq, struct end_request *end)
 {
 	*k = (struct i8042){

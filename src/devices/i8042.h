@@ -14,7 +14,7 @@
 
 #include <pthread.h>
 
-#include "base/counter.h"
+#include "base/metrics.h"
 #include "devices/bus.h"
 #include "devices/end.h"
 #include "devices/irq.h"
@@ -25,12 +25,14 @@ enum {
 	I8042_BUFFER = 16, /* bytes waiting for the guest */
 };
 
+/* Names of the contract's group `i8042'. */
 struct i8042_metrics {
 	counter_t error_count; /* bytes for a full buffer */
 	counter_t missed_read_count, missed_write_count;
 	counter_t read_count, write_count;
 	counter_t reset_count;
 };
+extern const struct metrics_shape i8042_metrics_shape;
 
 struct i8042_state { /* saved with a snapshot */
 	uint8_t command_byte;

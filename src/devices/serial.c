@@ -45,6 +45,7 @@ struct serial {
 
 	int error; /* (A) -errno of the first failure not yet asked for */
 	struct serial_metrics metrics;
+	struct metrics_group group, own_group;
 	uint8_t ring[SERIAL_RING];
 };
 
@@ -405,6 +406,35 @@ static void disown(struct serial *s)
 	s->in.fd = -1;
 }
 
+static const char *const names[] = {
+	"error_count", "flush_count", "missed_read_count",	    "missed_write_count",
+	"read_count",  "write_count", "rate_limiter_dropped_bytes",
+};
+static const char *const own_names[] = { "dropped_bytes" };
+
+const struct metrics_shape serial_metrics_shape = {
+	.name = "uart",
+	.fields = names,
+	.n = ARRAY_SIZE(names),
+	.slots = offsetof(struct serial_metrics, dropped) / sizeof(counter_t),
+};
+const struct metrics_shape serial_own_shape = METRICS_SHAPE("serial", own_names, counter_t,
+							    .ours = true);
+
+static int add_metrics(struct serial *s, struct err *e)
+{
+	int r;
+
+	s->group = (struct metrics_group){ .shape = &serial_metrics_shape,
+					   .counters = &s->metrics };
+	s->own_group = (struct metrics_group){ .shape = &serial_own_shape,
+					       .counters = &s->metrics.dropped };
+	r = metrics_add(&s->group);
+	if (r == 0)
+		r = metrics_add(&s->own_group);
+	return r < 0 ? err_set(e, ERR_INTERNAL, r, "serial: no memory for metrics") : 0;
+}
+
 int serial_create(const struct serial_cfg *cfg, struct loop *loop, struct irq irq,
 		  struct serial **ret, struct err *e)
 {
@@ -421,7 +451,9 @@ int serial_create(const struct serial_cfg *cfg, struct loop *loop, struct irq ir
 	uart_init(&s->uart);
 	pthread_mutex_init(&s->lock, NULL);
 	rate_bucket_init(&s->rate, &cfg->rate, clock_monotonic());
-	r = connect_host(s, cfg, e);
+	r = add_metrics(s, e);
+	if (r == 0)
+		r = connect_host(s, cfg, e);
 	if (r < 0) {
 		disown(s);
 		serial_destroy(s);
@@ -435,6 +467,8 @@ void serial_destroy(struct serial *s)
 {
 	if (!s)
 		return;
+	metrics_remove(&s->own_group);
+	metrics_remove(&s->group);
 	loop_timer_cancel(s->loop, &s->write_soon);
 	loop_remove(s->loop, &s->in);
 	loop_remove(s->loop, &s->out);

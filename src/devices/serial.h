@@ -14,9 +14,9 @@
  */
 #pragma once
 
-#include "base/counter.h"
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "base/rate.h"
 #include "devices/bus.h"
 #include "devices/irq.h"
@@ -36,14 +36,17 @@ struct serial_cfg {
 	struct rate_cfg rate; /* bytes of output; the surplus is dropped */
 };
 
+/* Names of the contract's group `uart', and one of ours at the end. */
 struct serial_metrics {
 	counter_t error_count; /* failed reads and writes of the host's descriptors */
 	counter_t flush_count; /* writes to the sink */
 	counter_t missed_read_count, missed_write_count; /* accesses wider than a byte */
 	counter_t read_count, write_count;		 /* bytes received, bytes sent */
 	counter_t rate_limiter_dropped_bytes;
+	/* Ours: */
 	counter_t dropped; /* bytes for which neither ring nor sink had room */
 };
+extern const struct metrics_shape serial_metrics_shape, serial_own_shape;
 
 struct serial_state { /* saved with a snapshot; sent bytes have been flushed */
 	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;

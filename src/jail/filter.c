@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "base/fault.h"
+#include "base/metrics.h"
 #include "base/term.h"
 #include "base/text.h"
 #include "jail/filter_load.h"
@@ -76,6 +77,7 @@ static void on_sigsys(int sig, siginfo_t *info, void *context)
 	counter_inc(&filter_faults);
 	report(info);
 	term_restore();
+	metrics_flush_dying(); /* clock_gettime and write: every policy allows both */
 	_exit(FILTER_EXIT);
 }
 

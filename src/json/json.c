@@ -183,6 +183,11 @@ bool json_is_string(struct json_value v)
 	return v.node && cJSON_IsString(v.node);
 }
 
+bool json_is_object(struct json_value v)
+{
+	return v.node && cJSON_IsObject(v.node);
+}
+
 bool json_is_empty_array(struct json_value v)
 {
 	return v.node && cJSON_IsArray(v.node) && !v.node->child;

@@ -86,6 +86,7 @@ const char *json_key(struct json_value v);
 bool json_given(struct json_value v);
 
 bool json_is_string(struct json_value v);
+bool json_is_object(struct json_value v);
 
 /* An array without elements. */
 bool json_is_empty_array(struct json_value v);

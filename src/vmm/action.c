@@ -137,6 +137,11 @@ static int put_logger(struct vmm *vmm, const struct action *a, struct err *e)
 	return vmm_configure_logger(&a->logger, e);
 }
 
+static int put_metrics(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	return vmm_configure_metrics(vmm, &a->metrics, e);
+}
+
 static int ctrl_alt_del(struct vmm *vmm, const struct action *a, struct err *e)
 {
 	(void)a;
@@ -145,10 +150,8 @@ static int ctrl_alt_del(struct vmm *vmm, const struct action *a, struct err *e)
 
 static int flush_metrics(struct vmm *vmm, const struct action *a, struct err *e)
 {
-	(void)vmm;
 	(void)a;
-	return err_set(e, ERR_STATE, -EOPNOTSUPP,
-		       "metrics are not part of this version of wisp: there is nothing to flush");
+	return flush_now(&vmm->flush, e);
 }
 
 static int instance_start(struct vmm *vmm, const struct action *a, struct err *e)
@@ -187,6 +190,7 @@ static const struct rule {
 	[ACTION_PUT_ENTROPY] = { true, false, "Entropy config error", put_entropy },
 	[ACTION_PUT_SERIAL] = { true, false, "Serial config error", put_serial },
 	[ACTION_PUT_LOGGER] = { true, false, "Logger error", put_logger },
+	[ACTION_PUT_METRICS] = { true, false, "Metrics error", put_metrics },
 	[ACTION_INSTANCE_START] = { true, false, "Start microvm error", instance_start },
 	[ACTION_SEND_CTRL_ALT_DEL] = { false, true, "Internal VMM error", ctrl_alt_del },
 	[ACTION_FLUSH_METRICS] = { false, true, "Internal VMM error", flush_metrics },

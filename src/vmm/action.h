@@ -20,6 +20,7 @@
 #include "conf/logger.h"
 #include "conf/machine.h"
 #include "conf/memory_hotplug.h"
+#include "conf/metrics.h"
 #include "conf/net.h"
 #include "conf/pmem.h"
 #include "conf/serial.h"
@@ -37,6 +38,7 @@ enum action_type {
 	ACTION_PUT_ENTROPY,	     /* entropy			yes	no */
 	ACTION_PUT_SERIAL,	     /* serial			yes	no */
 	ACTION_PUT_LOGGER,	     /* logger			yes	no */
+	ACTION_PUT_METRICS,	     /* metrics			once	no */
 	ACTION_INSTANCE_START,	     /*				yes	no */
 	ACTION_SEND_CTRL_ALT_DEL,    /*				no	yes */
 	ACTION_FLUSH_METRICS,	     /*				no	yes */
@@ -75,6 +77,7 @@ struct action {
 		struct conf_balloon balloon;
 		struct conf_pmem pmem;
 		struct conf_memory_hotplug memory_hotplug;
+		struct conf_metrics metrics;
 	};
 	struct err err; /* the answer: err.code 0 is success, else the text is for the user */
 	action_fn done; /* called on the main thread; must not block */

@@ -54,6 +54,7 @@ static void finish_start(struct vmm *vmm)
 		handed_close(vmm->cfg.handed);
 	machine_run(vmm->machine);
 	vmm->state = VMM_RUNNING;
+	flush_start(&vmm->flush);
 	vmm_succeed(vmm);
 }
 
@@ -93,6 +94,7 @@ static void go_on_pausing(struct vmm *vmm)
 	if (parked && machine_devices_idle(vmm->machine)) {
 		loop_timer_cancel(vmm->loop, &vmm->settle);
 		vmm->state = VMM_PAUSED;
+		flush_freeze(&vmm->flush);
 		vmm_succeed(vmm);
 	} else if (late(vmm, PAUSE_LIMIT_S)) {
 		give_up_pause(vmm, parked);
@@ -303,6 +305,7 @@ int vmm_resume(struct vmm *vmm)
 		machine_tell_paused(vmm->machine);
 		machine_run(vmm->machine);
 		vmm->state = VMM_RUNNING;
+		flush_thaw(&vmm->flush);
 	}
 	return ACTION_DONE;
 }

@@ -291,9 +291,13 @@ bool machine_devices_idle(struct machine *machine)
 
 void machine_tell_paused(struct machine *machine)
 {
-	/* -EINVAL: the guest has no kvmclock, so it has nothing to be told by. */
-	for (unsigned i = 0; i < machine->nvcpus; i++)
-		(void)ioctl(machine->vcpus[i].fd, KVM_KVMCLOCK_CTRL, 0);
+	for (unsigned i = 0; i < machine->nvcpus; i++) {
+		struct vcpu *v = &machine->vcpus[i];
+
+		/* -EINVAL: the guest has no kvmclock, so it has nothing to be told by. */
+		if (ioctl(v->fd, KVM_KVMCLOCK_CTRL, 0) < 0 && errno != EINVAL)
+			counter_inc(&v->metrics.kvmclock_ctrl_fails);
+	}
 }
 
 int machine_ctrl_alt_del(struct machine *machine, struct err *e)

@@ -87,6 +87,11 @@ static int build_i8042(struct platform *p, const struct platform_where *where, s
 		return r;
 	i8042_init(&p->i8042, (struct irq){ .fd = p->i8042_irq }, where->end);
 	p->has_i8042 = true;
+	p->i8042_group = (struct metrics_group){ .shape = &i8042_metrics_shape,
+						 .counters = &p->i8042.metrics };
+	r = metrics_add(&p->i8042_group);
+	if (r < 0)
+		return err_set(e, ERR_INTERNAL, r, "i8042: no memory for metrics");
 	return add_to_bus(where->ports, LAYOUT_PORT_I8042, I8042_PORT_SIZE, &p->i8042.dev, "i8042",
 			  e);
 }
@@ -154,6 +159,7 @@ void platform_fini(struct platform *p)
 {
 	if (p->has_boot_timer)
 		boot_timer_fini(&p->boot_timer);
+	metrics_remove(&p->i8042_group);
 	if (p->has_i8042)
 		i8042_fini(&p->i8042);
 	serial_destroy(p->serial);

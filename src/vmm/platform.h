@@ -25,6 +25,7 @@ struct platform { /* all owned */
 	struct i8042 i8042;
 	int i8042_irq;
 	bool has_i8042;
+	struct metrics_group i8042_group;
 	struct acpi_power power;
 	struct boot_timer boot_timer;
 	bool has_boot_timer;

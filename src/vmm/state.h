@@ -6,6 +6,8 @@
 #pragma once
 
 #include "vmm/files.h"
+#include "vmm/flush.h"
+#include "vmm/latency.h"
 #include "vmm/machine.h"
 #include "vmm/vmm.h"
 #include "vmm/x86/cmdline.h"
@@ -34,12 +36,16 @@ struct vmm {
 	struct loop_src inbox_src;
 	struct mbox_msg *first, **last; /* actions that wait for `current' */
 	struct action *current;		/* begun and not answered */
+	usec_t current_since;
 
 	enum vmm_state state;
 	struct conf_config config;
 	struct conf_serial serial;
 	struct files files;
 	struct view_board views;
+	struct flush flush;
+	struct vmm_latencies latencies;
+	struct metrics_group latencies_group;
 
 	struct machine *machine;			   /* owned */
 	struct drive_patch patch;			   /* of `current' */

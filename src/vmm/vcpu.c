@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -24,31 +25,51 @@ enum vcpu_state vcpu_state(const struct vcpu *vcpu)
 
 /* --- exits ---------------------------------------------------------------- */
 
+static void count_exit(counter_t *n, struct latency *took, usec_t begun)
+{
+	counter_inc(n);
+	latency_record(took, clock_monotonic() - begun);
+}
+
 static void handle_io(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
+	struct vcpu_metrics *m = &v->metrics;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	bool out = run->io.direction == KVM_EXIT_IO_OUT;
+	usec_t begun = clock_monotonic();
 
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
-		if (run->io.direction == KVM_EXIT_IO_OUT)
+		if (out)
 			bus_write(v->ports, run->io.port, data, run->io.size);
 		else if (!bus_read(v->ports, run->io.port, data, run->io.size))
 			memset(data, 0, run->io.size);
 	}
+	if (out)
+		count_exit(&m->exit_io_out, &m->exit_io_out_agg, begun);
+	else
+		count_exit(&m->exit_io_in, &m->exit_io_in_agg, begun);
 }
 
 static void handle_mmio(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
+	struct vcpu_metrics *m = &v->metrics;
+	usec_t begun = clock_monotonic();
 
-	if (run->mmio.is_write)
+	if (run->mmio.is_write) {
 		bus_write(v->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
-	else if (!bus_read(v->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len))
+		count_exit(&m->exit_mmio_write, &m->exit_mmio_write_agg, begun);
+		return;
+	}
+	if (!bus_read(v->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len))
 		memset(run->mmio.data, 0, sizeof(run->mmio.data));
+	count_exit(&m->exit_mmio_read, &m->exit_mmio_read_agg, begun);
 }
 
 static void unexpected(struct vcpu *v, enum end_reason reason, const char *what, unsigned detail)
 {
+	counter_inc(&v->metrics.failures);
 	log_err("Unexpected exit reason on vcpu run: vCPU %u: %s (%#x)", v->index, what, detail);
 	end_request(v->end, reason);
 }
@@ -173,6 +194,20 @@ static int map_run(struct vcpu *v, size_t size, struct err *e)
 		       v->index, strerror(-r));
 }
 
+static const char *const names[] = { VCPU_METRICS(METRICS_NAME) "exit_io_in_agg", "exit_io_out_agg",
+				     "exit_mmio_read_agg", "exit_mmio_write_agg" };
+
+const struct metrics_shape vcpu_metrics_shape = METRICS_SHAPE("vcpu", names, struct vcpu_metrics);
+
+static int add_metrics(struct vcpu *v, struct err *e)
+{
+	int r;
+
+	v->group = (struct metrics_group){ .shape = &vcpu_metrics_shape, .counters = &v->metrics };
+	r = metrics_add(&v->group);
+	return r < 0 ? err_set(e, ERR_INTERNAL, r, "vCPU %u: no memory for metrics", v->index) : 0;
+}
+
 int vcpu_create(const struct kvm *kvm, const struct vm *vm, unsigned index,
 		const struct vcpu_cfg *cfg, struct vcpu *vcpu, struct err *e)
 {
@@ -201,6 +236,8 @@ int vcpu_create(const struct kvm *kvm, const struct vm *vm, unsigned index,
 		r = err_set(e, ERR_INTERNAL, r, "KVM_CREATE_VCPU %u: %s", index, strerror(-r));
 	else
 		r = map_run(vcpu, kvm->run_size, e);
+	if (r == 0)
+		r = add_metrics(vcpu, e);
 	if (r < 0)
 		vcpu_destroy(vcpu);
 	return r;
@@ -216,6 +253,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	if (!vcpu->thread.run)
 		return;
 	thread_join(&vcpu->thread);
+	metrics_remove(&vcpu->group);
 	if (vcpu->run)
 		(void)munmap(vcpu->run, vcpu->run_size);
 	fd_close_(&vcpu->fd);

@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "base/metrics.h"
 #include "base/thread.h"
 #include "devices/bus.h"
 #include "devices/end.h"
@@ -33,6 +34,25 @@ enum vcpu_state {
 
 struct kvm_run;
 
+/* Names and order of the contract's group `vcpu'. */
+#define VCPU_METRICS(X)    \
+	X(exit_io_in)      \
+	X(exit_io_out)     \
+	X(exit_mmio_read)  \
+	X(exit_mmio_write) \
+	X(failures)        \
+	X(kvmclock_ctrl_fails)
+
+/* Written by the vCPU's thread, kvmclock_ctrl_fails by main; read by any. */
+struct vcpu_metrics {
+#define X(name) counter_t name;
+	VCPU_METRICS(X)
+#undef X
+	struct latency exit_io_in_agg, exit_io_out_agg; /* of the work in this process */
+	struct latency exit_mmio_read_agg, exit_mmio_write_agg;
+};
+extern const struct metrics_shape vcpu_metrics_shape;
+
 struct vcpu {
 	unsigned index;	     /* constant after create, like all that is not marked */
 	int fd;		     /* owned */
@@ -42,6 +62,8 @@ struct vcpu {
 	const struct bus *ports, *mmio; /* machine's */
 	struct end_request *end;	/* machine's */
 	int event_fd;			/* machine's */
+	struct vcpu_metrics metrics;
+	struct metrics_group group;
 
 	pthread_mutex_t lock;
 	pthread_cond_t ordered; /* with lock */

@@ -52,10 +52,25 @@ static int publish(struct vmm *vmm)
 
 /* --- actions --------------------------------------------------------------- */
 
+static counter_t *latency_of(struct vmm *vmm, enum action_type type)
+{
+	switch (type) {
+	case ACTION_PAUSE:
+		return &vmm->latencies.vmm_pause_vm;
+	case ACTION_RESUME:
+		return &vmm->latencies.vmm_resume_vm;
+	default: /* nobody wants to know of the others */
+		return NULL;
+	}
+}
+
 static void answer(struct vmm *vmm)
 {
 	struct action *a = vmm->current;
+	counter_t *took = latency_of(vmm, a->type);
 
+	if (took && a->err.code == 0)
+		counter_set(took, clock_monotonic() - vmm->current_since);
 	if (publish(vmm) < 0)
 		log_err("out of memory: GET requests show the state before this action");
 	vmm->current = NULL;
@@ -85,6 +100,7 @@ void vmm_take_next(struct vmm *vmm)
 		if (!vmm->first)
 			vmm->last = &vmm->first;
 		vmm->current = a;
+		vmm->current_since = clock_monotonic();
 		if (action_run(vmm, a) != ACTION_PENDING)
 			answer(vmm);
 	}
@@ -161,6 +177,15 @@ static int configure_devices(struct vmm *vmm, const struct conf_config *config, 
 	return r;
 }
 
+int vmm_configure_metrics(struct vmm *vmm, const struct conf_metrics *metrics, struct err *e)
+{
+	int r = metrics_open(metrics->metrics_path, metrics->emit_id ? vmm->cfg.id : NULL,
+			     metrics->properties[0] ? metrics->properties : NULL, e);
+
+	return r < 0 ? err_wrap(e, "Cannot initialize the metrics system due to bad user input")
+		     : 0;
+}
+
 int vmm_configure(struct vmm *vmm, const struct conf_config *config, struct err *e)
 {
 	autofree struct action *a = calloc(1, sizeof(*a));
@@ -202,13 +227,18 @@ int vmm_create(const struct vmm_cfg *cfg, struct loop *loop, struct vmm **ret_vm
 	vmm->loop = loop;
 	vmm->last = &vmm->first;
 	life_init(vmm);
+	flush_init(&vmm->flush, loop);
 	vmm->inbox.fd = -1;
 	conf_config_init(&vmm->config);
 	files_init(&vmm->files);
 	view_board_init(&vmm->views);
-	r = mbox_init(&vmm->inbox);
+	vmm->latencies_group = (struct metrics_group){ .shape = &vmm_latencies_shape,
+						       .counters = &vmm->latencies };
+	r = metrics_add(&vmm->latencies_group);
+	if (r == 0)
+		r = mbox_init(&vmm->inbox);
 	if (r < 0)
-		r = err_set(e, ERR_INTERNAL, r, "eventfd: %s", strerror(-r));
+		r = err_set(e, ERR_INTERNAL, r, "vmm: %s", strerror(-r));
 	else
 		r = vmm_watch(vmm, &vmm->inbox_src, vmm->inbox.fd, on_inbox, e);
 	if (r == 0) {
@@ -236,12 +266,19 @@ void vmm_destroy(struct vmm *vmm)
 		return;
 	if (vmm->machine)
 		life_drop_machine(vmm);
+	flush_fini(&vmm->flush);
+	metrics_remove(&vmm->latencies_group);
 	loop_remove(vmm->loop, &vmm->inbox_src);
 	mbox_fini(&vmm->inbox);
 	view_board_fini(&vmm->views);
 	files_fini(&vmm->files);
 	conf_config_fini(&vmm->config);
 	free(vmm);
+}
+
+struct vmm_latencies *vmm_latencies(struct vmm *vmm)
+{
+	return &vmm->latencies;
 }
 
 struct view_board *vmm_views(struct vmm *vmm)

@@ -12,6 +12,7 @@
 #include "devices/end.h"
 #include "vmm/action.h"
 #include "vmm/handed.h"
+#include "vmm/latency.h"
 #include "vmm/view.h"
 
 #define VMM_FIRECRACKER_VERSION "1.17.0" /* the API that is spoken */
@@ -43,11 +44,18 @@ void vmm_refuse_actions(struct vmm *vmm);
 /* What GETs answer from. */
 struct view_board *vmm_views(struct vmm *vmm);
 
+/* The halves without `vmm_' are set by whoever served the request. Any thread. */
+struct vmm_latencies *vmm_latencies(struct vmm *vmm);
+
 /* Takes a configuration file's objects over, as if put one by one. Main, before the start. */
 must_check int vmm_configure(struct vmm *vmm, const struct conf_config *config, struct err *e);
 
 /* The logger as /logger, the configuration file and the command line set it. Main thread. */
 must_check int vmm_configure_logger(const struct conf_logger *logger, struct err *e);
+
+/* The file of metrics as /metrics, the configuration file and the command line set it. Main. */
+must_check int vmm_configure_metrics(struct vmm *vmm, const struct conf_metrics *metrics,
+				     struct err *e);
 
 /*
  * A vCPU thread or work on a host file would not end in time. vmm_destroy() leaves the

@@ -52,7 +52,7 @@ def test_pause_resume_and_requests_under_the_filter(start_wisp):
         vm.resume()
         for path in ("/", "/version", "/vm/config", "/machine-config"):
             assert vm.api.get(path).status == 200
-        # Neither a keyboard nor metrics are there, but the requests are served.
+        # There is no keyboard, but the request is served.
         for action in ("SendCtrlAltDel", "FlushMetrics"):
             assert vm.api.put("/actions", {"action_type": action}).status in (204, 400)
     assert vm.alive()

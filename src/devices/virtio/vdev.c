@@ -14,6 +14,8 @@ enum {
 	RUNNING = VDEV_ACKNOWLEDGE | VDEV_DRIVER | VDEV_FEATURES_OK | VDEV_DRIVER_OK,
 };
 
+struct vdev_interrupts vdev_interrupts;
+
 static void count(counter_t *c)
 {
 	if (c)
@@ -71,6 +73,7 @@ static void interrupt(struct vdev *dev, uint32_t bits)
 {
 	__atomic_fetch_or(&dev->isr, bits, __ATOMIC_SEQ_CST);
 	irq_raise(&dev->irq);
+	counter_inc(&vdev_interrupts.triggers);
 }
 
 void vdev_fail(struct vdev *dev, const char *fmt, ...)

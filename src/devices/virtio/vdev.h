@@ -107,6 +107,13 @@ struct vdev_counters {
 	counter_t *kicks;
 };
 
+/* The contract's group `interrupts', of all devices together. */
+struct vdev_interrupts {
+	counter_t triggers;	  /* sent to the guest */
+	counter_t config_updates; /* of MSI-X routes: virtio-mmio has none */
+};
+extern struct vdev_interrupts vdev_interrupts;
+
 struct vdev { /* embedded in the device */
 	const struct vdev_class *class;
 	char name[96]; /* for logs: block `rootfs' */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/metrics.h"
 #include "base/fd.h"
 #include "base/mbox.h"
 #include "test.h"
@@ -42,6 +43,7 @@ struct vmm {
 	const char *failure;   /* (A) NULL: actions succeed */
 	enum err_kind kind;    /* of the failure; constant while actions run */
 	int code;	       /* likewise; 0: -EINVAL */
+	struct vmm_latencies latencies;
 };
 
 static struct vmm rig_vmm;
@@ -60,6 +62,11 @@ void vmm_submit(struct vmm *vmm, struct action *action)
 struct view_board *vmm_views(struct vmm *vmm)
 {
 	return &vmm->views;
+}
+
+struct vmm_latencies *vmm_latencies(struct vmm *vmm)
+{
+	return &vmm->latencies;
 }
 
 static inline void rig_answer(struct action *action)

@@ -101,10 +101,10 @@ TEST(deprecation_is_announced_on_success_and_on_errors)
 	call_api(fd, "PUT", "/machine-config", old, &a);
 	CHECK_EQ(a.status, 400);
 	CHECK_TEXT(header_of(&a, "Deprecation"), "true");
-	CHECK_EQ(counter_get(&api_deprecated_metrics(rig_api)->deprecated_http_api_calls), 3);
+	CHECK_EQ(counter_get(&api_metrics(rig_api)->deprecated.deprecated_http_api_calls), 3);
 	call_api(fd, "PUT", "/machine-config", machine, &a);
 	CHECK(!header_of(&a, "Deprecation"));
-	CHECK_EQ(counter_get(&api_deprecated_metrics(rig_api)->deprecated_http_api_calls), 3);
+	CHECK_EQ(counter_get(&api_metrics(rig_api)->deprecated.deprecated_http_api_calls), 3);
 	close(fd);
 	rig_stop();
 }

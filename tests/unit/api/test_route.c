@@ -208,7 +208,6 @@ TEST(what_this_version_lacks_says_so)
 		{ ROUTE_GET, "/mmds", "", "The metadata service" },
 		{ ROUTE_PUT, "/mmds/config", "{}", "The metadata service" },
 		{ ROUTE_PATCH, "/mmds", "{}", "The metadata service" },
-		{ ROUTE_PUT, "/metrics", "{}", "The metrics file" },
 		{ ROUTE_PUT, "/snapshot/create", "{}", "Taking a snapshot" },
 		{ ROUTE_PUT, "/snapshot/load", "{}", "Loading a snapshot" },
 	};
