@@ -45,6 +45,7 @@ struct process {
 	struct vmm *vmm;	     /* owned */
 	struct api *api;	     /* owned */
 	int console_in, console_out; /* owned; -1: none */
+	struct handed handed;	     /* by --fd and --fd-sock */
 	struct action start;	     /* for --config-file */
 	int status;		     /* when it ends before there is a machine */
 	enum end_reason reason;
@@ -228,7 +229,11 @@ static int wire(struct process *p, struct err *e)
 	vmm.isolation = p->isolation;
 	vmm.stdin_fd = p->console_in;
 	vmm.stdout_fd = p->console_out;
-	return vmm_create(&vmm, &p->loop, &p->vmm, e);
+	vmm.handed = &p->handed;
+	r = vmm_create(&vmm, &p->loop, &p->vmm, e);
+	if (r < 0 || !p->opt.fd_sock)
+		return r;
+	return handed_listen(&p->handed, p->opt.fd_sock, &p->loop, e);
 }
 
 static int start_api(struct process *p, struct err *e)
@@ -322,10 +327,23 @@ static void finish(struct process *p)
 	metrics_flush_end(FLUSH_LIMIT_MS);
 	api_stop(p->api);
 	vmm_destroy(p->vmm);
+	handed_close(&p->handed);
 	if (p->has_loop)
 		loop_fini(&p->loop);
 	fd_close_(&p->console_in);
 	fd_close_(&p->console_out);
+}
+
+/* The command line, and the descriptors it names, before there are any of ours. */
+static int parse_arguments(struct process *p, int argc, char **argv, struct err *e)
+{
+	int r = options_parse(argc, argv, &p->opt, e);
+
+	handed_init(&p->handed);
+	for (unsigned i = 0; r == 0 && i < p->opt.nfds; i++)
+		if (handed_inherit(&p->handed, p->opt.fd[i], e) < 0)
+			r = err_wrap(e, "Invalid value for argument '--fd'");
+	return r;
 }
 
 int main(int argc, char **argv)
@@ -347,7 +365,7 @@ int main(int argc, char **argv)
 		argc = p.jailed.argc;
 		argv = p.jailed.argv;
 	}
-	if (options_parse(argc, argv, &p.opt, &e) < 0) {
+	if (parse_arguments(&p, argc, argv, &e) < 0) {
 		log_init(OPTIONS_ID_DEFAULT);
 		fprintf(stderr, "Arguments parsing error: %s\n\nFor more information try --help.\n",
 			e.msg);

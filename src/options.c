@@ -16,6 +16,7 @@ enum option_type {
 	OPT_LOG_PATH,
 	OPT_LEVEL,
 	OPT_MODULE,
+	OPT_FD,
 	OPT_METRICS_PATH
 };
 
@@ -52,6 +53,10 @@ static const struct option {
 	  "accepted for Firecracker's clients; devices stay on virtio-mmio" },
 	{ "--http-api-max-payload-size", OPT_U64, AT(max_payload), "BYTES",
 	  "largest body of a request [51200]" },
+	{ "--fd", OPT_FD, 0, "NAME=N",
+	  "hand descriptor N over to requests that say NAME; may be repeated" },
+	{ "--fd-sock", OPT_STRING, AT(fd_sock), "PATH",
+	  "Unix socket (SEQPACKET) that descriptors are handed over to" },
 	{ "--start-time-us", OPT_U64, AT(start_time_us), "US",
 	  "monotonic time when the jailer was started; for the metrics" },
 	{ "--start-time-cpu-us", OPT_U64, AT(start_time_cpu_us), "US",
@@ -120,6 +125,13 @@ static int apply(const struct option *o, const char *text, struct options *opt, 
 	case OPT_LOG_PATH:
 		opt->has_logger = true;
 		return copy(o->name, text, opt->logger.log_path, sizeof(opt->logger.log_path), e);
+	case OPT_FD:
+		if (opt->nfds == ARRAY_SIZE(opt->fd))
+			return err_set(e, ERR_INVALID, -E2BIG,
+				       "The argument '%s' was provided more than %d times", o->name,
+				       OPTIONS_FDS_MAX);
+		opt->fd[opt->nfds++] = text;
+		return 0;
 	case OPT_METRICS_PATH:
 		opt->has_metrics = true;
 		return copy(o->name, text, opt->metrics.metrics_path,
@@ -192,7 +204,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct err
 				"Found argument '%.64s' which wasn't expected, or isn't valid "
 				"in this context",
 				argv[i]);
-		if (given & bit)
+		if (given & bit && o->type != OPT_FD)
 			return err_set(e, ERR_INVALID, -EINVAL,
 				       "The argument '%s' was provided more than once", o->name);
 		given |= bit;

@@ -3,7 +3,7 @@
  * The command line of wisp: Firecracker's options, by one table.
  *
  * An option is a word and its value is the next one; there is no `=' form, nothing is
- * abbreviated and nothing may be given twice.
+ * abbreviated and nothing but --fd may be given twice.
  */
 #pragma once
 
@@ -13,6 +13,7 @@
 
 #define OPTIONS_SOCKET_DEFAULT "/run/firecracker.socket"
 #define OPTIONS_ID_DEFAULT     "anonymous-instance"
+#define OPTIONS_FDS_MAX	       32
 
 struct options { /* strings point into argv */
 	const char *api_sock;
@@ -28,6 +29,9 @@ struct options { /* strings point into argv */
 	bool has_metrics; /* --metrics-path was given */
 	struct conf_metrics metrics;
 	uint64_t max_payload; /* bytes of a request */
+	unsigned nfds;
+	const char *fd[OPTIONS_FDS_MAX]; /* values of --fd, as they are */
+	const char *fd_sock;		 /* NULL: none */
 	/* Of whoever starts us: on the monotonic clock, on the processor clock; 0: not given. */
 	uint64_t start_time_us, start_time_cpu_us, parent_cpu_time_us;
 };

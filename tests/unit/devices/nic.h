@@ -204,4 +204,14 @@ maybe_unused static void offer_frame(uint16_t i, uint32_t len, uint8_t seed)
 	ring_offer(&txq, i);
 }
 
+/* Turns until `done', which is asked until it is true once, or ten seconds have gone. */
+#define WAIT_FOR(done)                                                \
+	do {                                                          \
+		usec_t end_ = clock_monotonic() + 10 * USEC_PER_SEC;  \
+		bool done_;                                           \
+		while (!(done_ = (done)) && clock_monotonic() < end_) \
+			CHECK_EQ(loop_turn(&loop, 10), 0);            \
+		CHECK(done_ &&#done);                                 \
+	} while (0)
+
 #define M(name) counter_get(&net_metrics(nic)->name)

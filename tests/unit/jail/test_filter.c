@@ -61,7 +61,8 @@ static void check_denied(enum thread_kind kind, const struct call *calls, unsign
 
 /* What no thread may do, whatever else it may. */
 static const struct call denied_to_all[] = {
-	{ SYS_socket, { AF_UNIX, SOCK_STREAM } },
+	{ SYS_socket, { AF_INET, SOCK_STREAM } },
+	{ SYS_socket, { AF_NETLINK, SOCK_RAW } },
 	{ SYS_io_uring_setup, { 8 } },
 	{ SYS_io_uring_register, { BAD_FD, IORING_REGISTER_BUFFERS } },
 	{ SYS_io_uring_register, { BAD_FD, IORING_REGISTER_FILES } },
@@ -103,6 +104,7 @@ TEST(no_thread_may)
 }
 
 static const struct call denied_to_vcpu[] = {
+	{ SYS_socket, { AF_UNIX, SOCK_STREAM } },
 	{ SYS_mprotect, { 0, 4096, RW } },
 	{ SYS_read, { BAD_FD } },
 	{ SYS_openat, { BAD_FD } },
@@ -118,10 +120,15 @@ static const struct call denied_to_vcpu[] = {
 };
 
 static const struct call denied_to_api[] = {
-	{ SYS_mprotect, { 0, 4096, RW } },  { SYS_openat, { BAD_FD } },
-	{ SYS_ioctl, { BAD_FD, KVM_RUN } }, { SYS_connect, { BAD_FD } },
-	{ SYS_bind, { BAD_FD } },	    { SYS_mmap, { 0, 4096, RW, MAP_SHARED } },
-	{ SYS_fcntl, { BAD_FD, F_DUPFD } }, { SYS_setsockopt, { BAD_FD, SOL_SOCKET } },
+	{ SYS_socket, { AF_UNIX, SOCK_STREAM } },
+	{ SYS_mprotect, { 0, 4096, RW } },
+	{ SYS_openat, { BAD_FD } },
+	{ SYS_ioctl, { BAD_FD, KVM_RUN } },
+	{ SYS_connect, { BAD_FD } },
+	{ SYS_bind, { BAD_FD } },
+	{ SYS_mmap, { 0, 4096, RW, MAP_SHARED } },
+	{ SYS_fcntl, { BAD_FD, F_DUPFD } },
+	{ SYS_setsockopt, { BAD_FD, SOL_SOCKET } },
 	{ SYS_io_uring_enter, { BAD_FD } },
 };
 

@@ -121,11 +121,10 @@ int net_tap_adopt(int fd, struct err *e)
 	if (ioctl(fd, TUNGETIFF, &req) < 0)
 		return err_set(e, ERR_INVALID, -errno,
 			       "no interface is attached to it (TUNSETIFF)");
-	if ((req.ifr_flags & (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)) !=
-	    (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+	/* Of IFF_NO_PI nothing can be said: the kernel uses its bit for IFF_NOFILTER here. */
+	if ((req.ifr_flags & (IFF_TAP | IFF_VNET_HDR)) != (IFF_TAP | IFF_VNET_HDR))
 		return err_set(e, ERR_INVALID, -EINVAL,
-			       "interface `%.15s' was not attached with IFF_TAP, IFF_NO_PI and "
-			       "IFF_VNET_HDR",
+			       "interface `%.15s' was not attached with IFF_TAP and IFF_VNET_HDR",
 			       req.ifr_name);
 	return prepare(fd, e);
 }

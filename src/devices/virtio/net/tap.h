@@ -18,7 +18,8 @@ must_check int net_tap_open(const char *name, int *ret_fd, struct err *e);
 
 /*
  * Makes sure that an inherited descriptor is a tap with virtio headers, and prepares it
- * as net_tap_open() does. It stays the caller's.
+ * as net_tap_open() does; that it has no packet information (IFF_NO_PI) cannot be seen.
+ * It stays the caller's.
  */
 must_check int net_tap_adopt(int fd, struct err *e);
 
