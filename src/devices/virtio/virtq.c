@@ -300,3 +300,14 @@ bool virtq_arm(struct virtq *q)
 	fence_seq_cst();
 	return load_relaxed(&q->avail->idx) != q->next_avail;
 }
+
+uint16_t virtq_arm_next(struct virtq *q)
+{
+	if (q->event_idx) {
+		store_relaxed(avail_event(q), load_relaxed(&q->avail->idx));
+		dirty_used(q);
+	}
+	/* As in virtq_arm(): an entry that was added before is in the idx returned. */
+	fence_seq_cst();
+	return load_relaxed(&q->avail->idx);
+}

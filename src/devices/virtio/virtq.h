@@ -99,3 +99,9 @@ must_check bool virtq_publish(struct virtq *q);
 
 /* Asks for a kick. True when work arrived meanwhile and no kick will come. */
 must_check bool virtq_arm(struct virtq *q);
+
+/*
+ * Asks for a kick by the next entry that the driver adds, whatever waits already; what
+ * avail->idx says now. Of a queue that runs.
+ */
+must_check uint16_t virtq_arm_next(struct virtq *q);

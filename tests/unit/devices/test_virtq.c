@@ -535,6 +535,25 @@ TEST(event_idx_asks_once_per_threshold)
 	CHECK(virtq_arm(&q));
 }
 
+TEST(a_kick_for_the_next_entry_whatever_waits)
+{
+	CHECK_EQ(start(true, false), 0);
+	desc(DESC, 0, BUF, 8, WRITE, 0);
+	desc(DESC, 1, BUF, 8, WRITE, 0);
+	offer(0);
+	offer(1);
+	CHECK_EQ(pop(), 1);
+	CHECK_EQ(virtq_arm_next(&q), 2);
+	CHECK_EQ(get16(USED + 4 + 8 * N), 2); /* virtq_arm() would say 1, which has passed */
+	offer(0);
+	CHECK_EQ(virtq_arm_next(&q), 3);
+	CHECK_EQ(get16(USED + 4 + 8 * N), 3);
+	/* Without the feature each entry is a kick. */
+	CHECK_EQ(start(false, false), 0);
+	CHECK_EQ(virtq_arm_next(&q), get16(AVAIL + 2));
+	CHECK_EQ(get16(USED + 4 + 8 * N), 0);
+}
+
 /* One chain through the queue; whether an interrupt is wanted. */
 static bool serve_one(void)
 {
