@@ -11,6 +11,7 @@
 #include "devices/virtio/block/block.h"
 #include "devices/virtio/net/net.h"
 #include "devices/virtio/rng/rng.h"
+#include "devices/virtio/vsock/vsock.h"
 #include "jail/filter.h"
 #include "signals.h"
 #include "vmm/latency.h"
@@ -71,11 +72,6 @@ NOT_YET(balloon, "balloon", 0, "activate_fails", "inflate_count", "stats_updates
 NOT_YET(mmds, "mmds", 0, "rx_accepted", "rx_accepted_err", "rx_accepted_unusual", "rx_bad_eth",
 	"rx_invalid_token", "rx_no_token", "rx_count", "tx_bytes", "tx_count", "tx_errors",
 	"tx_frames", "connections_created", "connections_destroyed");
-NOT_YET(vsock, "vsock", 0, "activate_fails", "cfg_fails", "rx_queue_event_fails",
-	"tx_queue_event_fails", "ev_queue_event_fails", "muxer_event_fails", "conn_event_fails",
-	"rx_queue_event_count", "tx_queue_event_count", "rx_bytes_count", "tx_bytes_count",
-	"rx_packets_count", "tx_packets_count", "conns_added", "conns_killed", "conns_removed",
-	"killq_resync", "tx_flush_fails", "tx_write_fails", "rx_read_fails");
 NOT_YET(pmem, "pmem", 0, "activate_fails", "cfg_fails", "event_fails", "queue_event_count",
 	"rate_limiter_throttled_events", "rate_limiter_event_count");
 NOT_YET(memory_hotplug, "memory_hotplug", 4, "activate_fails", "queue_event_fails",
@@ -104,7 +100,7 @@ static const struct metrics_shape *const shapes[] = {
 	&serial_metrics_shape,
 	&serial_own_shape,
 	&signals_shape,
-	&vsock_shape,
+	&vsock_metrics_shape,
 	&rng_metrics_shape,
 	&pmem_shape,
 	&interrupts_shape,

@@ -40,6 +40,7 @@ static const struct route {
 	{ ROUTE_PUT, "network-interfaces/{id}", r_net_put },
 	{ ROUTE_PUT, "pmem/{id}", r_pmem_put },
 	{ ROUTE_PUT, "serial", r_serial_put },
+	{ ROUTE_PUT, "vsock", r_vsock_put },
 	{ ROUTE_PATCH, "balloon/hinting/start", r_balloon_hinting_start },
 	{ ROUTE_PATCH, "balloon/hinting/stop", r_balloon_hinting },
 	{ ROUTE_PATCH, "balloon/hinting", r_balloon_hinting_unknown },

@@ -15,7 +15,6 @@ static const struct {
 	{ GET | PUT | PATCH, "mmds", NULL, "The metadata service" },
 	{ PUT, "snapshot", "create", "Taking a snapshot" },
 	{ PUT, "snapshot", "load", "Loading a snapshot" },
-	{ PUT, "vsock", NULL, "The vsock device" },
 };
 
 static int check_snapshot(const struct route_token *tokens, struct err *e)

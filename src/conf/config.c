@@ -166,7 +166,12 @@ void conf_config_print(struct text *t, const struct conf_config *c)
 		text_str(t, i > 0 ? "," : "");
 		conf_net_print(t, c->nets[i]);
 	}
-	text_str(t, "],\"vsock\":null,\"entropy\":");
+	text_str(t, "],\"vsock\":");
+	if (c->has_vsock)
+		conf_vsock_print(t, &c->vsock);
+	else
+		text_str(t, "null");
+	text_str(t, ",\"entropy\":");
 	if (c->has_entropy)
 		conf_entropy_print(t, &c->entropy);
 	else

@@ -16,6 +16,7 @@
 #include "conf/machine.h"
 #include "conf/metrics.h"
 #include "conf/net.h"
+#include "conf/vsock.h"
 
 /* Devices that have an interrupt on virtio-mmio (contract, 2.1). */
 #define CONF_DRIVES_MAX 17
@@ -34,6 +35,8 @@ struct conf_config { /* 22 KiB and more: not for the stack */
 	struct conf_drive *drives[CONF_DRIVES_MAX]; /* owned; the root device first */
 	unsigned nnets;
 	struct conf_net *nets[CONF_NETS_MAX]; /* owned; as they were put first */
+	bool has_vsock;
+	struct conf_vsock vsock;
 	bool has_entropy;
 	struct conf_entropy entropy;
 };

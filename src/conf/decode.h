@@ -29,3 +29,5 @@ must_check int conf_pmem_decode(struct json_value v, struct conf_pmem *ret, stru
 must_check int conf_memory_hotplug_decode(struct json_value v, struct conf_memory_hotplug *ret,
 					  struct err *e);
 must_check int conf_metrics_decode(struct json_value v, struct conf_metrics *ret, struct err *e);
+must_check int conf_vsock_decode(struct json_value v, struct conf_vsock *ret, bool *ret_deprecated,
+				 struct err *e);

@@ -66,7 +66,6 @@ static int refuse_unsupported(const struct sections *s, struct err *e)
 	} unsupported[] = {
 		{ "balloon", s->balloon },
 		{ "mmds-config", s->mmds_config },
-		{ "vsock", s->vsock },
 		{ "pmem", s->pmem },
 		{ "memory-hotplug", s->memory_hotplug },
 	};
@@ -143,6 +142,9 @@ static int read_config(const struct sections *s, struct conf_config *c, struct e
 	if (conf_boot_source_decode(s->boot_source, &c->boot_source, e) < 0)
 		return wrap(e, "Boot source error");
 	c->has_boot_source = true;
+	c->has_vsock = json_given(s->vsock);
+	if (c->has_vsock && conf_vsock_decode(s->vsock, &c->vsock, &deprecated, e) < 0)
+		return wrap(e, "Vsock device error");
 	c->has_entropy = json_given(s->entropy);
 	if (c->has_entropy && conf_entropy_decode(s->entropy, &c->entropy, e) < 0)
 		return wrap(e, "Entropy device error");

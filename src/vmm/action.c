@@ -113,6 +113,17 @@ static int patch_net(struct vmm *vmm, const struct action *a, struct err *e)
 	return 0;
 }
 
+static int put_vsock(struct vmm *vmm, const struct action *a, struct err *e)
+{
+	int r = files_open_vsock(&vmm->files, &a->vsock, e);
+
+	if (r < 0)
+		return r;
+	vmm->config.vsock = a->vsock;
+	vmm->config.has_vsock = true;
+	return 0;
+}
+
 static int put_entropy(struct vmm *vmm, const struct action *a, struct err *e)
 {
 	(void)e;
@@ -187,6 +198,7 @@ static const struct rule {
 	[ACTION_PATCH_DRIVE] = { false, true, "Drive config error", vmm_begin_drive_patch },
 	[ACTION_PUT_NET] = { true, false, "Network config error", put_net },
 	[ACTION_PATCH_NET] = { false, true, "Network config error", patch_net },
+	[ACTION_PUT_VSOCK] = { true, false, "Vsock config error", put_vsock },
 	[ACTION_PUT_ENTROPY] = { true, false, "Entropy config error", put_entropy },
 	[ACTION_PUT_SERIAL] = { true, false, "Serial config error", put_serial },
 	[ACTION_PUT_LOGGER] = { true, false, "Logger error", put_logger },

@@ -24,6 +24,7 @@
 #include "conf/net.h"
 #include "conf/pmem.h"
 #include "conf/serial.h"
+#include "conf/vsock.h"
 
 /* Beside each: what it carries, whether it is legal before the start and after. */
 enum action_type {
@@ -35,6 +36,7 @@ enum action_type {
 	ACTION_PATCH_DRIVE,	     /* drive_patch		no	yes */
 	ACTION_PUT_NET,		     /* net			yes	no */
 	ACTION_PATCH_NET,	     /* net_patch		no	yes */
+	ACTION_PUT_VSOCK,	     /* vsock			yes	no */
 	ACTION_PUT_ENTROPY,	     /* entropy			yes	no */
 	ACTION_PUT_SERIAL,	     /* serial			yes	no */
 	ACTION_PUT_LOGGER,	     /* logger			yes	no */
@@ -71,6 +73,7 @@ struct action {
 		struct conf_drive_patch drive_patch;
 		struct conf_net net;
 		struct conf_net_patch net_patch;
+		struct conf_vsock vsock;
 		struct conf_entropy entropy;
 		struct conf_serial serial;
 		struct conf_logger logger;

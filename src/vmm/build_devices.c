@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which virtio devices a machine has, and in which order. */
 #include "devices/virtio/rng/rng.h"
+#include "devices/virtio/vsock/vsock.h"
 #include "vmm/build.h"
 #include "vmm/limits.h"
 
@@ -61,22 +62,50 @@ static int build_nets(struct machine *m, const struct machine_cfg *cfg, struct e
 	return 0;
 }
 
-int build_virtio(struct machine *m, const struct machine_cfg *cfg, struct err *e)
+static int build_vsock(struct machine *m, const struct machine_cfg *cfg, struct err *e)
+{
+	const struct conf_vsock *conf = &cfg->config->vsock;
+	const struct vsock_cfg vsock = {
+		.guest_cid = conf->guest_cid,
+		.uds_path = conf->uds_path,
+		.listen_fd = cfg->vsock_fd,
+		.loop = cfg->loop,
+	};
+	struct vdev *dev = NULL;
+	int r;
+
+	if (!cfg->config->has_vsock)
+		return 0;
+	r = vsock_create(&vsock, &dev, e);
+	return r < 0 ? r : attach(m, cfg, dev, e);
+}
+
+static int build_rng(struct machine *m, const struct machine_cfg *cfg, struct err *e)
 {
 	struct vdev *rng = NULL;
-	int r = drives_init(&m->drives, cfg->config, cfg->loop, e);
+	int r;
 
-	if (r == 0)
-		r = build_drives(m, cfg, e);
-	if (r == 0)
-		r = build_nets(m, cfg, e);
-
-	if (r < 0 || !cfg->config->has_entropy)
-		return r;
+	if (!cfg->config->has_entropy)
+		return 0;
 	r = rng_create(&rng, e);
 	if (r < 0)
 		return r;
 	if (cfg->config->entropy.has_rate_limiter)
 		limit_device(rng, rng_set_limits, &cfg->config->entropy.rate_limiter);
 	return attach(m, cfg, rng, e);
+}
+
+int build_virtio(struct machine *m, const struct machine_cfg *cfg, struct err *e)
+{
+	int r = drives_init(&m->drives, cfg->config, cfg->loop, e);
+
+	if (r == 0)
+		r = build_drives(m, cfg, e);
+	if (r == 0)
+		r = build_nets(m, cfg, e);
+	if (r == 0)
+		r = build_vsock(m, cfg, e);
+	if (r == 0)
+		r = build_rng(m, cfg, e);
+	return r;
 }

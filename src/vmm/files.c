@@ -11,7 +11,7 @@
 
 void files_init(struct files *files)
 {
-	*files = (struct files){ .kernel = -1, .initrd = -1, .console = -1 };
+	*files = (struct files){ .kernel = -1, .initrd = -1, .console = -1, .vsock.fd = -1 };
 }
 
 void files_fini(struct files *files)
@@ -19,6 +19,7 @@ void files_fini(struct files *files)
 	fd_close_(&files->kernel);
 	fd_close_(&files->initrd);
 	fd_close_(&files->console);
+	vsock_unlisten(&files->vsock);
 	for (unsigned i = 0; i < files->ndrives; i++)
 		fd_close_(&files->drive[i].fd);
 	for (unsigned i = 0; i < files->nnets; i++)
@@ -94,6 +95,21 @@ int files_open_console(struct files *files, const struct conf_serial *s, struct 
 				       s->serial_out_path);
 	}
 	replace(&files->console, fd);
+	return 0;
+}
+
+int files_open_vsock(struct files *files, const struct conf_vsock *v, struct err *e)
+{
+	struct vsock_listener made;
+	int r;
+
+	if (strcmp(files->vsock.path, v->uds_path) == 0 && vsock_listener_there(&files->vsock))
+		return 0;
+	r = vsock_listen(v->uds_path, &made, e);
+	if (r < 0)
+		return err_wrap(e, "Cannot create backend for vsock device");
+	vsock_unlisten(&files->vsock);
+	files->vsock = made;
 	return 0;
 }
 

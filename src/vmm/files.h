@@ -9,11 +9,13 @@
 
 #include "conf/config.h"
 #include "conf/serial.h"
+#include "devices/virtio/vsock/host.h"
 
 struct files {
 	int kernel; /* all owned; -1: none */
 	int initrd;
 	int console;
+	struct vsock_listener vsock;
 	unsigned ndrives;
 	struct {
 		char id[CONF_ID_MAX + 1];
@@ -33,6 +35,9 @@ void files_fini(struct files *files);
 must_check int files_open_boot_source(struct files *files, const struct conf_boot_source *b,
 				      struct err *e);
 must_check int files_open_console(struct files *files, const struct conf_serial *s, struct err *e);
+
+/* The same; a socket that is the path's already, and is ours, stays. */
+must_check int files_open_vsock(struct files *files, const struct conf_vsock *v, struct err *e);
 
 /*
  * The descriptor of a drive, the files' from now on; it replaces what the drive had.

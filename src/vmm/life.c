@@ -246,6 +246,7 @@ int vmm_begin_start(struct vmm *vmm, struct err *e)
 		.initrd_fd = vmm->files.initrd,
 		.drive_fd = drive_fd,
 		.net_fd = net_fd,
+		.vsock_fd = vmm->files.vsock.fd,
 		.console_out = vmm->files.console >= 0 ? vmm->files.console : vmm->cfg.stdout_fd,
 		.console_in = vmm->cfg.stdin_fd,
 		.serial = &vmm->serial,

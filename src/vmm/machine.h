@@ -23,6 +23,7 @@ struct machine_cfg { /* everything the caller's; descriptors are duplicated */
 	int initrd_fd;			  /* -1: none */
 	const int *drive_fd;		  /* one for each of config->drives */
 	const int *net_fd;		  /* one for each of config->nets */
+	int vsock_fd;			  /* listens; of config->vsock */
 	int console_out, console_in;	  /* -1: none */
 	const struct conf_serial *serial; /* limits of the console */
 	bool boot_timer;

@@ -169,6 +169,11 @@ static int configure_devices(struct vmm *vmm, const struct conf_config *config, 
 		a->net = *config->nets[i];
 		r = action_run(vmm, a);
 	}
+	if (r == 0 && config->has_vsock) {
+		a->type = ACTION_PUT_VSOCK;
+		a->vsock = config->vsock;
+		r = action_run(vmm, a);
+	}
 	if (r == 0 && config->has_entropy) {
 		a->type = ACTION_PUT_ENTROPY;
 		a->entropy = config->entropy;

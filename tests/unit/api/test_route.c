@@ -204,7 +204,6 @@ TEST(what_this_version_lacks_says_so)
 		enum route_method method;
 		const char *target, *body, *what;
 	} rows[] = {
-		{ ROUTE_PUT, "/vsock", "{}", "The vsock device" },
 		{ ROUTE_GET, "/mmds", "", "The metadata service" },
 		{ ROUTE_PUT, "/mmds/config", "{}", "The metadata service" },
 		{ ROUTE_PATCH, "/mmds", "{}", "The metadata service" },
@@ -220,7 +219,7 @@ TEST(what_this_version_lacks_says_so)
 			 rows[i].what);
 		check_refused(rows[i].method, rows[i].target, rows[i].body, message);
 	}
-	check_refused(ROUTE_PUT, "/vsock", "", "Empty PUT request.");
+	check_refused(ROUTE_PUT, "/network-interfaces/eth0", "", "Empty PUT request.");
 	check_refused(ROUTE_PUT, "/snapshot", "{}", "Missing snapshot operation type.");
 	check_refused(ROUTE_PUT, "/snapshot/x", "{}", INVALID "PUT /snapshot/x.");
 	check_refused(ROUTE_GET, "/snapshot/create", "", INVALID "GET snapshot.");
@@ -278,6 +277,20 @@ TEST(paths_below_what_this_version_lacks)
 	check_refused(ROUTE_DELETE, "/drives/x", "{}", "Empty Delete request.");
 	check_refused(ROUTE_PUT, "/balloon", "{\"amount_mib\":16777216,\"deflate_on_oom\":true}",
 		      "Balloon config error: Amount of pages requested is too large.");
+}
+
+TEST(vsock)
+{
+	check_action(ROUTE_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"v\"}", ACTION_PUT_VSOCK);
+	CHECK(!out.deprecated);
+	check_action(ROUTE_PUT, "/vsock",
+		     "{\"vsock_id\":\"root\",\"guest_cid\":3,\"uds_path\":\"v\"}",
+		     ACTION_PUT_VSOCK);
+	CHECK(out.deprecated);
+	check_refused(
+		ROUTE_PUT, "/vsock", "{\"vsock_id\":\"\",\"guest_cid\":2,\"uds_path\":\"v\"}",
+		"Vsock config error: The guest_cid is 2; a guest has one from 3 to 4294967294.");
+	CHECK(out.deprecated);
 }
 
 #define ETH0 "{\"iface_id\":\"eth0\",\"host_dev_name\":\"tap0\"}"

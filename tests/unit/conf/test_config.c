@@ -116,7 +116,7 @@ static const char full[] =
 	"\"rate_limiter\":{\"ops\":{\"size\":1,\"refill_time\":1}}}],"
 	"\"machine-config\":{\"vcpu_count\":2,\"mem_size_mib\":256,\"cpu_template\":\"T2\"},"
 	"\"logger\":{\"level\":\"Debug\"},\"entropy\":{},\"network-interfaces\":[],\"pmem\":[],"
-	"\"balloon\":null,\"vsock\":null,\"cpu-config\":null,\"metrics\":null,"
+	"\"balloon\":null,\"vsock\":{\"vsock_id\":\"root\",\"guest_cid\":3,\"uds_path\":\"/v\"},\"cpu-config\":null,\"metrics\":null,"
 	"\"mmds-config\":null,\"memory-hotplug\":null,\"something-else\":{\"a\":[1]}}";
 
 TEST(file_round_trip)
@@ -134,21 +134,23 @@ TEST(file_round_trip)
 	CHECK_EQ(file.config.machine.cpu_template, CONF_CPU_TEMPLATE_T2);
 	conf_config_print(&t, &file.config);
 	conf_file_fini(&file);
-	expect_msg("print", buf,
-		   "{\"balloon\":null,\"drives\":[{\"drive_id\":\"r\",\"partuuid\":null,"
-		   "\"is_root_device\":true,\"cache_type\":\"Unsafe\",\"is_read_only\":false,"
-		   "\"path_on_host\":\"/r\",\"rate_limiter\":{\"bandwidth\":null,\"ops\":{"
-		   "\"size\":1,\"one_time_burst\":null,\"refill_time\":1}},\"io_engine\":\"Sync\","
-		   "\"socket\":null},{\"drive_id\":\"d\",\"partuuid\":null,"
-		   "\"is_root_device\":false,\"cache_type\":\"Unsafe\",\"is_read_only\":false,"
-		   "\"path_on_host\":\"/d\",\"rate_limiter\":null,\"io_engine\":\"Sync\","
-		   "\"socket\":null}],\"boot-source\":{\"kernel_image_path\":\"/k\","
-		   "\"initrd_path\":null,\"boot_args\":\"quiet\"},\"cpu-config\":null,"
-		   "\"logger\":null,\"machine-config\":{\"vcpu_count\":2,\"mem_size_mib\":256,"
-		   "\"smt\":false,\"cpu_template\":\"T2\",\"track_dirty_pages\":false,"
-		   "\"huge_pages\":\"None\"},\"metrics\":null,\"mmds-config\":null,"
-		   "\"network-interfaces\":[],\"vsock\":null,\"entropy\":{\"rate_limiter\":null},"
-		   "\"pmem\":[],\"memory-hotplug\":null}");
+	expect_msg(
+		"print", buf,
+		"{\"balloon\":null,\"drives\":[{\"drive_id\":\"r\",\"partuuid\":null,"
+		"\"is_root_device\":true,\"cache_type\":\"Unsafe\",\"is_read_only\":false,"
+		"\"path_on_host\":\"/r\",\"rate_limiter\":{\"bandwidth\":null,\"ops\":{"
+		"\"size\":1,\"one_time_burst\":null,\"refill_time\":1}},\"io_engine\":\"Sync\","
+		"\"socket\":null},{\"drive_id\":\"d\",\"partuuid\":null,"
+		"\"is_root_device\":false,\"cache_type\":\"Unsafe\",\"is_read_only\":false,"
+		"\"path_on_host\":\"/d\",\"rate_limiter\":null,\"io_engine\":\"Sync\","
+		"\"socket\":null}],\"boot-source\":{\"kernel_image_path\":\"/k\","
+		"\"initrd_path\":null,\"boot_args\":\"quiet\"},\"cpu-config\":null,"
+		"\"logger\":null,\"machine-config\":{\"vcpu_count\":2,\"mem_size_mib\":256,"
+		"\"smt\":false,\"cpu_template\":\"T2\",\"track_dirty_pages\":false,"
+		"\"huge_pages\":\"None\"},\"metrics\":null,\"mmds-config\":null,"
+		"\"network-interfaces\":[],"
+		"\"vsock\":{\"guest_cid\":3,\"uds_path\":\"/v\"},\"entropy\":{\"rate_limiter\":null},"
+		"\"pmem\":[],\"memory-hotplug\":null}");
 	CHECK_EQ(conf_file_parse(buf, t.len, &file, &e), 0);
 	conf_config_print(&t2, &file.config);
 	conf_file_fini(&file);
@@ -240,7 +242,9 @@ TEST(bad_files)
 		  "Network config error: The host device `t` is already in use by interface `a`." },
 		{ SMALL ",\"network-interfaces\":{}}", -EBADMSG,
 		  "Invalid JSON: invalid type: map*" },
-		{ SMALL ",\"vsock\":{}}", -EINVAL, UNSUPPORTED("vsock") },
+		{ SMALL ",\"vsock\":{}}", -EBADMSG, "Invalid JSON: missing field `guest_cid`*" },
+		{ SMALL ",\"vsock\":{\"guest_cid\":2,\"uds_path\":\"/v\"}}", -EINVAL,
+		  "Vsock device error: The guest_cid is 2; a guest has one from 3 to 4294967294." },
 		{ SMALL ",\"pmem\":[1]}", -EBADMSG,
 		  "Invalid JSON: invalid type: integer `1`, expected struct PmemConfig*" },
 		{ SMALL ",\"pmem\":[{\"id\":\"p\",\"path_on_host\":\"\"}]}", -EINVAL,

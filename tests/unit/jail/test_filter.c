@@ -133,8 +133,17 @@ static const struct call denied_to_api[] = {
 };
 
 static const struct call denied_to_vmm[] = {
-	{ SYS_ioctl, { BAD_FD, KVM_RUN } },	     { SYS_ioctl, { BAD_FD, BLKDISCARD } },
-	{ SYS_fcntl, { BAD_FD, F_SETOWN } },	     { SYS_rename, { 0 } },
+	{ SYS_socket, { AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0 } },
+	{ SYS_socket, { AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0 } },
+	{ SYS_socket, { AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0 } },
+	{ SYS_socket, { AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 1 } },
+	{ SYS_accept4, { BAD_FD, 0, 0, SOCK_CLOEXEC } },
+	{ SYS_bind, { BAD_FD } },
+	{ SYS_listen, { BAD_FD } },
+	{ SYS_ioctl, { BAD_FD, KVM_RUN } },
+	{ SYS_ioctl, { BAD_FD, BLKDISCARD } },
+	{ SYS_fcntl, { BAD_FD, F_SETOWN } },
+	{ SYS_rename, { 0 } },
 	{ SYS_madvise, { 0, 4096, MADV_HWPOISON } },
 };
 
@@ -179,6 +188,9 @@ static const struct call allowed_to_api[] = {
 };
 
 static const struct call allowed_to_vmm[] = {
+	{ SYS_socket, { AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0 } },
+	{ SYS_connect, { BAD_FD } },
+	{ SYS_accept4, { BAD_FD, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK } },
 	{ SYS_epoll_wait, { BAD_FD } },
 	{ SYS_poll, { 0 } },
 	{ SYS_openat, { BAD_FD } },

@@ -25,6 +25,7 @@ static const struct {
 	{ ACTION_PATCH_DRIVE, BEFORE, NULL },
 	{ ACTION_PUT_NET, NULL, "PCI is not enabled" },
 	{ ACTION_PATCH_NET, BEFORE, NULL },
+	{ ACTION_PUT_VSOCK, NULL, AFTER },
 	{ ACTION_PUT_ENTROPY, NULL, AFTER },
 	{ ACTION_PUT_SERIAL, NULL, AFTER },
 	{ ACTION_PUT_LOGGER, NULL, AFTER },
@@ -121,6 +122,30 @@ TEST(boot_source)
 	CHECK_EQ(run(ACTION_PUT_BOOT_SOURCE), ACTION_DONE);
 	expect_msg("new", vmm->config.boot_source.kernel_image_path, "/dev/zero");
 	end();
+}
+
+TEST(vsock)
+{
+	static char path[] = "/tmp/wisp-action-XXXXXX";
+
+	begin();
+	CHECK(mkdtemp(path) != NULL);
+	a.vsock.guest_cid = 3;
+	snprintf(a.vsock.uds_path, sizeof(a.vsock.uds_path), "%s/v", path);
+	CHECK_EQ(run(ACTION_PUT_VSOCK), ACTION_DONE);
+	CHECK(vmm->config.has_vsock);
+	CHECK(vmm->files.vsock.fd >= 0);
+	a.vsock.guest_cid = 4;
+	CHECK_EQ(run(ACTION_PUT_VSOCK), ACTION_DONE); /* the same path again */
+	CHECK_EQ(vmm->config.vsock.guest_cid, 4);
+	a.vsock.guest_cid = 5;
+	snprintf(a.vsock.uds_path, sizeof(a.vsock.uds_path), "%s", path);
+	CHECK_EQ(run(ACTION_PUT_VSOCK), -EADDRINUSE);
+	expect_msg("path", a.err.msg,
+		   "Vsock config error: Cannot create backend for vsock device: /tmp/*");
+	CHECK_EQ(vmm->config.vsock.guest_cid, 4);
+	end();
+	CHECK_EQ(rmdir(path), 0); /* the socket went with the monitor */
 }
 
 TEST(machine_config)

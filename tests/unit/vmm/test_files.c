@@ -151,3 +151,42 @@ TEST(console)
 	CHECK_EQ(open_descriptors(), before);
 	files_fini(&files);
 }
+
+static void set_path(struct conf_vsock *v, const char *folder, const char *name)
+{
+	snprintf(v->uds_path, sizeof(v->uds_path), "%s/%s", folder, name);
+}
+
+TEST(vsock)
+{
+	char folder[] = "/tmp/wisp-files-XXXXXX";
+	unsigned before = open_descriptors();
+	struct conf_vsock a = { 0 }, b = { 0 }, bad = { 0 };
+	struct stat first, second;
+
+	CHECK(mkdtemp(folder) != NULL);
+	set_path(&a, folder, "a");
+	set_path(&b, folder, "b");
+	set_path(&bad, folder, "none/c");
+	files_init(&files);
+	CHECK_EQ(files_open_vsock(&files, &a, &e), 0);
+	CHECK_EQ(stat(a.uds_path, &first), 0);
+	CHECK_EQ(files_open_vsock(&files, &a, &e), 0); /* it stays the same socket */
+	CHECK_EQ(stat(a.uds_path, &second), 0);
+	CHECK_EQ(first.st_ino, second.st_ino);
+	CHECK_EQ(files_open_vsock(&files, &bad, &e), -ENOENT);
+	CHECK_EQ(access(a.uds_path, F_OK), 0);
+	CHECK_EQ(open_descriptors(), before + 1);
+	/* Another path: the old socket goes. */
+	CHECK_EQ(files_open_vsock(&files, &b, &e), 0);
+	CHECK_EQ(access(a.uds_path, F_OK), -1);
+	/* Somebody has taken it away: it is made again. */
+	CHECK_EQ(unlink(b.uds_path), 0);
+	CHECK_EQ(files_open_vsock(&files, &b, &e), 0);
+	CHECK_EQ(access(b.uds_path, F_OK), 0);
+	CHECK_EQ(open_descriptors(), before + 1);
+	files_fini(&files);
+	CHECK_EQ(access(b.uds_path, F_OK), -1);
+	CHECK_EQ(open_descriptors(), before);
+	CHECK_EQ(rmdir(folder), 0);
+}

@@ -210,7 +210,10 @@ static void open_gate(struct vsock *v)
 	loop_timer_cancel(v->loop, &v->doubt);
 }
 
-/* The connections of whoever was saved end for this guest. */
+/*
+ * The connections of whoever was saved end for this guest. Those that were begun since
+ * do not: the guest has not been told of them.
+ */
 static void send_event(struct vsock *v)
 {
 	const uint32_t event = EVENT_TRANSPORT_RESET;
@@ -225,7 +228,6 @@ static void send_event(struct vsock *v)
 		refuse(v, VSOCK_EVENT, &chain, "an event buffer is not writable, or too small");
 		return;
 	}
-	vsock_mux_drop(&v->mux);
 	/* Before the guest can see the event: what it adds from now on is its answer. */
 	v->gate_idx = virtq_arm_next(q);
 	v->gate = VSOCK_GATE_SENT;
