@@ -47,18 +47,24 @@ static int make_memfd(size_t size, enum backing_pages pages)
 
 static int map(struct backing *b, enum backing_pages pages)
 {
-	int flags = b->shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+	static const int kinds[] = {
+		[BACKING_PRIVATE] = MAP_PRIVATE | MAP_ANONYMOUS,
+		[BACKING_SHARED] = MAP_SHARED,
+		[BACKING_FILE] = MAP_PRIVATE,
+	};
+	int flags = kinds[b->kind];
 	int r = FAULT(-ENOMEM);
 	void *p;
 
 	/* Huge pages of the pool are reserved here and now; others come when touched. */
 	if (pages != BACKING_PAGES_2M)
 		flags |= MAP_NORESERVE;
-	else if (!b->shared)
+	else if (b->kind == BACKING_PRIVATE)
 		flags |= MAP_HUGETLB | MAP_HUGE_2MB;
 	if (r < 0)
 		return r;
-	p = mmap(NULL, b->size, PROT_READ | PROT_WRITE, flags, b->shared ? b->fd : -1, 0);
+	p = mmap(NULL, b->size, PROT_READ | PROT_WRITE, flags,
+		 b->kind == BACKING_PRIVATE ? -1 : b->fd, 0);
 	if (p == MAP_FAILED)
 		return -errno;
 	/* Hints: their failure harms nobody. */
@@ -73,16 +79,31 @@ static int map(struct backing *b, enum backing_pages pages)
 int backing_create(size_t size, enum backing_kind kind, enum backing_pages pages,
 		   struct backing *ret_backing, struct err *e)
 {
-	struct backing b = { .size = size };
+	struct backing b = { .size = size, .kind = kind, .fd = -1 };
 	int r = 0;
 
-	if (kind == BACKING_SHARED) {
-		r = make_memfd(size, pages);
-		b.shared = r >= 0;
-		b.fd = r;
-	}
+	if (kind == BACKING_SHARED)
+		r = b.fd = make_memfd(size, pages);
 	if (r >= 0)
 		r = map(&b, pages);
+	if (r < 0) {
+		backing_destroy(&b);
+		return map_failed(size, pages, r, e);
+	}
+	*ret_backing = b;
+	return 0;
+}
+
+int backing_map_file(int fd, size_t size, enum backing_pages pages, struct backing *ret_backing,
+		     struct err *e)
+{
+	struct backing b = { .size = size, .kind = BACKING_FILE, .fd = FAULT(-EMFILE) };
+	int r = b.fd;
+
+	if (r == 0) {
+		b.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		r = b.fd < 0 ? -errno : map(&b, pages);
+	}
 	if (r < 0) {
 		backing_destroy(&b);
 		return map_failed(size, pages, r, e);
@@ -95,7 +116,7 @@ void backing_destroy(struct backing *backing)
 {
 	if (backing->hva)
 		(void)munmap(backing->hva, backing->size);
-	if (backing->shared)
-		close(backing->fd);
+	if (backing->kind != BACKING_PRIVATE)
+		fd_close_(&backing->fd);
 	*backing = (struct backing){ 0 };
 }

@@ -2,9 +2,10 @@
 /*
  * The host memory behind guest memory.
  *
- * Anonymous and private, or a memfd that can be shared with another process; reserved
- * lazily, kept out of core dumps and of children. Made and freed by the main thread
- * while no vCPU exists.
+ * Anonymous and private, or a memfd that can be shared with another process, or a
+ * private view of a file, whose pages are read when they are touched and which is never
+ * written; reserved lazily, kept out of core dumps and of children. Made and freed by the
+ * main thread while no vCPU exists.
  */
 #pragma once
 
@@ -20,16 +21,25 @@ enum backing_pages {
 enum backing_kind {
 	BACKING_PRIVATE, /* anonymous: nobody else can see it */
 	BACKING_SHARED,	 /* a memfd, which cannot be resized any more */
+	BACKING_FILE,	 /* a snapshot's memory file, copied page by page when written */
 };
 
 struct backing {
 	uint8_t *hva; /* owned; NULL: none */
 	size_t size;
-	bool shared;
-	int fd; /* owned; when it is shared */
+	enum backing_kind kind;
+	int fd; /* owned; valid unless private */
 };
 
 /* `size' is a multiple of the page size. Every error names the figure and the remedy. */
 must_check int backing_create(size_t size, enum backing_kind kind, enum backing_pages pages,
 			      struct backing *ret_backing, struct err *e);
+
+/*
+ * The same of `fd' (of at least `size' bytes, open for reading), of which it keeps a
+ * duplicate. Whoever makes the file shorter kills the machine: SIGBUS. Not from
+ * BACKING_PAGES_2M, which no file has.
+ */
+must_check int backing_map_file(int fd, size_t size, enum backing_pages pages,
+				struct backing *ret_backing, struct err *e);
 void backing_destroy(struct backing *backing);
