@@ -8,6 +8,7 @@
 #   make check           unit tests and fuzz corpora: no root, no KVM
 #   make test            everything; ONLY=<area> for a part of it
 #   make soak            the long runs     make bench   figures beside a peer's
+#   make mutants         breaks one check after the other; a test must notice
 #   make coverage        lines that unit tests and corpora have run, by folder
 #   make lint            format, analysers, layers, scripts
 #   make install         PREFIX=/usr/local, DESTDIR=; `firecracker' and `jailer' in libexec
@@ -209,13 +210,15 @@ payloads: $(PAYLOADS)
 
 # --- tests --------------------------------------------------------------------
 
-.PHONY: check test soak bench
+.PHONY: check test soak bench mutants
 check: unit
 	$(Q)tools/run-tests check --mode $(MODE) $(if $(ONLY),--only $(ONLY))
 test soak: deps
 	$(Q)tools/run-tests $@ $(if $(ONLY),--only $(ONLY))
 bench: all payloads
 	$(Q)tests/perf/bench $(if $(ONLY),--only $(ONLY))
+mutants:
+	$(Q)tools/mutants $(if $(ONLY),--only $(ONLY))
 
 # --- lint ---------------------------------------------------------------------
 #

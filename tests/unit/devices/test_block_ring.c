@@ -47,11 +47,9 @@ static void turn(void)
 		CHECK_EQ(loop_turn(&loop, 0), 0);
 }
 
-/* A queue of 256 requests, each a table of its own of header, 512 bytes and status. */
-static void offer_many(uint32_t type, unsigned n)
+/* A queue of 256 entries, empty. */
+static void start_long_queue(void)
 {
-	uint16_t data = type == IN ? WRITE : 0;
-
 	wr(R_STATUS, 0);
 	memset(ram, 0, BUF);
 	seen_used = 0;
@@ -61,19 +59,32 @@ static void offer_many(uint32_t type, unsigned n)
 	wr(R_QUEUE_NUM, MANY);
 	wr(R_QUEUE_READY, 1);
 	wr(R_STATUS, RUN);
+}
+
+/* Requests of a table each, of header, `len' bytes of data and status. */
+static void offer_tables(uint32_t type, unsigned n, uint32_t len)
+{
+	uint16_t data = type == IN ? WRITE : 0;
+
 	header(type, 0);
 	for (unsigned i = 0; i < n; i++) {
 		unsigned table = TABLES + 48 * i;
 
 		ram[STATUSES + i] = UNTOUCHED;
 		desc(table, 0, HEADER, 16, NEXT, 1);
-		desc(table, 1, DATA + SECTOR * i, type == FLUSH ? 0 : SECTOR, data | NEXT, 2);
+		desc(table, 1, DATA + SECTOR * i, len, data | NEXT, 2);
 		desc(table, 2, STATUSES + i, 1, WRITE, 0);
 		desc(Q_DESC, i, table, 48, INDIRECT, 0);
 		put16(Q_AVAIL + 4 + 2 * i, (uint16_t)i);
 	}
 	put16(Q_AVAIL + 2, (uint16_t)n);
 	wr(R_NOTIFY, 0);
+}
+
+static void offer_many(uint32_t type, unsigned n)
+{
+	start_long_queue();
+	offer_tables(type, n, type == FLUSH ? 0 : SECTOR);
 }
 
 static unsigned answered(void)
@@ -311,6 +322,35 @@ TEST(a_full_ring_holds_the_rest_back)
 	CHECK_EQ(with_status(MANY, OK), MANY);
 	CHECK_EQ(counter_get(&blk_metrics(dev)->read_bytes), MANY * SECTOR);
 	unplug_pipe();
+}
+
+/* Requests of many operations each: the ring has room for eight of them at a time. */
+TEST(a_request_of_many_operations_waits_for_room_for_all)
+{
+	enum { REQUESTS = 40, RANGES = 16 };
+	uint8_t last[SECTOR];
+
+	plug_disk((struct blk_cfg){ .discard = true });
+	start_long_queue();
+	for (unsigned i = 0; i < REQUESTS * RANGES; i++) {
+		const uint64_t sector = i % SECTORS;
+		const uint32_t one = 1;
+		uint8_t *at = ram + DATA + i / RANGES * SECTOR + i % RANGES * 16;
+
+		memcpy(at, &sector, sizeof(sector));
+		memcpy(at + 8, &one, sizeof(one));
+	}
+	offer_tables(ZEROES, REQUESTS, RANGES * 16);
+	while (answered() < REQUESTS) {
+		CHECK_EQ(loop_turn(&loop, 1000), 0);
+		CHECK(uring_inflight(ring) <= BLK_ASYNC_DEPTH);
+	}
+	CHECK_EQ(with_status(REQUESTS, OK), REQUESTS);
+	CHECK(counter_get(&blk_metrics(dev)->io_engine_throttled_events) > 0);
+	settle();
+	CHECK_EQ(pread(disk, last, SECTOR, (SECTORS - 1) * SECTOR), SECTOR);
+	CHECK_EQ(last[0] | last[SECTOR - 1], 0);
+	unplug_disk();
 }
 
 TEST(a_pause_waits_for_what_runs)

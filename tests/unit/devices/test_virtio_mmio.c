@@ -220,6 +220,11 @@ TEST(features_are_masked_and_then_frozen)
 	CHECK_EQ(fake->vdev.acked, FAKE_FEATURES & UINT32_MAX);
 	wr_taken(R_DRIVER_FEATURES, 4);
 	CHECK_EQ(fake->vdev.acked, 4);
+	wr(R_DRIVER_FEATURES_SEL, 2); /* there is no third word, nor is it the first again */
+	wr_ignored(R_DRIVER_FEATURES, 0);
+	wr_ignored(R_DRIVER_FEATURES, UINT32_MAX);
+	CHECK_EQ(fake->vdev.acked, 4);
+	wr(R_DRIVER_FEATURES_SEL, 0);
 	wr_ignored(R_STATUS, FEATURES); /* without VERSION_1 */
 	CHECK_EQ(rd(R_STATUS), DRIVER);
 	wr(R_DRIVER_FEATURES_SEL, 1);
