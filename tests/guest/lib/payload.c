@@ -5,7 +5,8 @@
 enum { COM1 = 0x3f8, I8042_DATA = 0x60, I8042_COMMAND = 0x64, I8042_RESET = 0xfe };
 enum { I8042_OUTPUT_FULL = 1, I8042_WRITE_COMMAND_BYTE = 0x60, I8042_KEYBOARD_INTERRUPT = 1 };
 enum { KEYBOARD_ENABLE = 0xf4, KEYBOARD_ACK = 0xfa };
-enum { PAGE_PRESENT_RW = 0x3, PAGE_LARGE = 0x80, GIB_MAPPED = 4 };
+/* The user's too, for enter_user_mode(). */
+enum { PAGE_RW = 0x7, PAGE_LARGE = 0x80, GIB_MAPPED = 4 };
 
 uint64_t boot_params;
 
@@ -157,13 +158,12 @@ void *memcpy(void *to, const void *from, size_t len)
 static void map_low(void)
 {
 	for (unsigned g = 0; g < GIB_MAPPED; g++) {
-		pdpt[g] = (uint64_t)pd[g] | PAGE_PRESENT_RW;
+		pdpt[g] = (uint64_t)pd[g] | PAGE_RW;
 		for (unsigned i = 0; i < 512; i++)
-			pd[g][i] = ((uint64_t)g << 30) | ((uint64_t)i << 21) | PAGE_PRESENT_RW |
-				   PAGE_LARGE;
+			pd[g][i] = ((uint64_t)g << 30) | ((uint64_t)i << 21) | PAGE_RW | PAGE_LARGE;
 	}
-	pdpt[GIB_MAPPED] = (uint64_t)pd[GIB_MAPPED] | PAGE_PRESENT_RW;
-	pml4[0] = (uint64_t)pdpt | PAGE_PRESENT_RW;
+	pdpt[GIB_MAPPED] = (uint64_t)pd[GIB_MAPPED] | PAGE_RW;
+	pml4[0] = (uint64_t)pdpt | PAGE_RW;
 	__asm__ volatile("mov %0, %%cr3" ::"r"((uint64_t)pml4) : "memory");
 }
 
@@ -171,7 +171,7 @@ uint64_t map_high(uint64_t gpa)
 {
 	const uint64_t offset = gpa & ((1 << 21) - 1);
 
-	pd[GIB_MAPPED][0] = (gpa - offset) | PAGE_PRESENT_RW | PAGE_LARGE;
+	pd[GIB_MAPPED][0] = (gpa - offset) | PAGE_RW | PAGE_LARGE;
 	__asm__ volatile("mov %0, %%cr3" ::"r"((uint64_t)pml4) : "memory");
 	return ((uint64_t)GIB_MAPPED << 30) + offset;
 }

@@ -61,6 +61,12 @@ void host_turn(const char *line);
 void reset_i8042(void);
 __attribute__((noreturn)) void hang(void);
 
+/*
+ * Returns at CPL 3 with the stack as it was and all ports and memory allowed: there an
+ * interpreting KVM runs code as fast as the processor does. Not on AMD.
+ */
+void enter_user_mode(void);
+
 /* --- ports and memory --- */
 
 static inline void outb(uint16_t port, uint8_t v)
