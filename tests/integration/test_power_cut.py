@@ -87,7 +87,7 @@ class DoomedHost:
         self.process.wait(30)
 
 
-def run_to_the_cut(where, engine, place, cache_type, flushes, delay):
+def run_to_the_cut(where, engine, place, cache_type, flushes, delay, binary=None):
     """Returns the image and the last number that was acknowledged."""
     guest = host.guest("small-elf")
     image = where / "cut.img"
@@ -104,7 +104,7 @@ def run_to_the_cut(where, engine, place, cache_type, flushes, delay):
         "machine-config": {"vcpu_count": 1, "mem_size_mib": 128},
         "drives": [{"drive_id": "d", "is_root_device": False, "path_on_host": DISK[place],
                     "cache_type": cache_type, "io_engine": engine}]}))
-    doomed = DoomedHost(where, f"{PREPARE[place]}; exec {BINARY} --no-api --config-file {config}",
+    doomed = DoomedHost(where, f"{PREPARE[place]}; exec {binary or BINARY} --no-api --config-file {config}",
                         image)
     try:
         doomed.run_until(flushes)
@@ -164,8 +164,20 @@ def test_flushed_data_survive_often(tmp_path, number):
     cut_once(tmp_path, engine, place, time.time_ns())
 
 
+@pytest.mark.soak
 def test_without_flushes_data_are_lost(tmp_path):
-    """That the test can fail: with cache_type Unsafe no flush is offered, so the guest's
-    fsync returns without one, and the cut shows it."""
+    """With cache_type Unsafe no flush is offered, so the guest's fsync returns without one, and
+    the cut shows it."""
     image, said = run_to_the_cut(tmp_path, "Sync", "device", "Unsafe", 10, 0)
+    assert lost(disk_after(tmp_path, image, "device"), said)
+
+
+@pytest.mark.parametrize("engine", ["Sync", pytest.param("Async", marks=pytest.mark.soak)])
+def test_a_flush_that_syncs_nothing_is_noticed(tmp_path, engine):
+    """That the test can fail: a build that answers FLUSH with OK and does nothing else."""
+    tree = host.TOP / "build" / "mutants-of-tests"
+    subprocess.run([host.TOP / "tools" / "mutants", "--build", "flush-without-sync", tree],
+                   check=True)
+    image, said = run_to_the_cut(tmp_path, engine, "device", "Writeback", 10, 0,
+                                 tree / "build" / "release" / "wisp")
     assert lost(disk_after(tmp_path, image, "device"), said)
