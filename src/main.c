@@ -13,6 +13,7 @@
 #include "base/term.h"
 #include "check_host.h"
 #include "conf/config.h"
+#include "describe_snapshot.h"
 #include "jail/core_sched.h"
 #include "jail/filter.h"
 #include "jail/isolation.h"
@@ -20,6 +21,7 @@
 #include "options.h"
 #include "schema.h"
 #include "signals.h"
+#include "vmm/snapshot_records.h"
 #include "vmm/vmm.h"
 
 #define VERSION	     VMM_FIRECRACKER_VERSION " (wisp " WISP_VERSION ")"
@@ -61,6 +63,7 @@ static int end_status(enum end_reason reason)
 		return EXIT_SUCCESS;
 	case END_TRIPLE_FAULT:
 	case END_KVM_FAILURE:
+	case END_LOAD_FAILED:
 		return EXIT_GENERIC;
 	case END_CONFIG_ERROR:
 		return EXIT_BAD_CONFIGURATION;
@@ -374,11 +377,13 @@ int main(int argc, char **argv)
 	if (p.opt.check_host)
 		return check_host();
 	log_init(p.opt.id);
-	if (p.opt.help || p.opt.version) {
+	if (p.opt.describe_snapshot)
+		return say_goodbye(describe_snapshot(p.opt.describe_snapshot), END_NONE);
+	if (p.opt.help || p.opt.version || p.opt.snapshot_version) {
 		if (p.opt.help)
 			options_print_help();
 		else
-			printf("%s\n\n", VERSION_LINE);
+			printf("%s\n\n", p.opt.version ? VERSION_LINE : "v" SNAP_VERSION);
 		fflush(stdout);
 		return say_goodbye(EXIT_SUCCESS, END_NONE);
 	}

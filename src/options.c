@@ -65,6 +65,10 @@ static const struct option {
 	  "processor time that the jailer has used" },
 	{ "--check-host", OPT_FLAG, AT(check_host), NULL,
 	  "say what this host lacks, and what to do, and exit" },
+	{ "--describe-snapshot", OPT_STRING, AT(describe_snapshot), "PATH",
+	  "say what a snapshot's state file holds, and exit" },
+	{ "--snapshot-version", OPT_FLAG, AT(snapshot_version), NULL,
+	  "print the version of the snapshot format and exit" },
 	{ "--version", OPT_FLAG, AT(version), NULL, "print the version and exit" },
 	{ "--help", OPT_FLAG, AT(help), NULL, "print this and exit" },
 #undef AT

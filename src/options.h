@@ -22,8 +22,9 @@ struct options { /* strings point into argv */
 	const char *seccomp_filter; /* NULL: the built-in filters */
 	bool no_api, no_seccomp, boot_timer;
 	bool core_sched;
-	bool enable_pci; /* asked for, and not to be had */
-	bool check_host, version, help;
+	bool enable_pci;	       /* asked for, and not to be had */
+	const char *describe_snapshot; /* NULL: not asked for */
+	bool check_host, snapshot_version, version, help;
 	bool has_logger; /* an option of the log was given */
 	struct conf_logger logger;
 	bool has_metrics; /* --metrics-path was given */

@@ -45,6 +45,10 @@ must_check int r_net_put(const struct route_call *call, struct route_out *out, s
 must_check int r_net_patch(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_metrics_put(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_serial_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_snapshot_create_put(const struct route_call *call, struct route_out *out,
+				     struct err *e);
+must_check int r_snapshot_load_put(const struct route_call *call, struct route_out *out,
+				   struct err *e);
 must_check int r_vsock_put(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_version_get(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_vm_config_get(const struct route_call *call, struct route_out *out, struct err *e);

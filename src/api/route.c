@@ -40,6 +40,8 @@ static const struct route {
 	{ ROUTE_PUT, "network-interfaces/{id}", r_net_put },
 	{ ROUTE_PUT, "pmem/{id}", r_pmem_put },
 	{ ROUTE_PUT, "serial", r_serial_put },
+	{ ROUTE_PUT, "snapshot/create", r_snapshot_create_put },
+	{ ROUTE_PUT, "snapshot/load", r_snapshot_load_put },
 	{ ROUTE_PUT, "vsock", r_vsock_put },
 	{ ROUTE_PATCH, "balloon/hinting/start", r_balloon_hinting_start },
 	{ ROUTE_PATCH, "balloon/hinting/stop", r_balloon_hinting },

@@ -13,8 +13,6 @@ static const struct {
 	const char *what;
 } missing[] = {
 	{ GET | PUT | PATCH, "mmds", NULL, "The metadata service" },
-	{ PUT, "snapshot", "create", "Taking a snapshot" },
-	{ PUT, "snapshot", "load", "Loading a snapshot" },
 };
 
 static int check_snapshot(const struct route_token *tokens, struct err *e)

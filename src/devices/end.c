@@ -52,6 +52,8 @@ const char *end_reason_name(enum end_reason reason)
 		return "kvm-failure";
 	case END_CONFIG_ERROR:
 		return "config-error";
+	case END_LOAD_FAILED:
+		return "load-failed";
 	}
 	return "unknown";
 }

@@ -20,6 +20,7 @@ enum end_reason {
 	END_TRIPLE_FAULT,
 	END_KVM_FAILURE, /* an exit that KVM cannot or we do not know how to go on from */
 	END_CONFIG_ERROR,
+	END_LOAD_FAILED, /* a snapshot could not be loaded */
 };
 
 struct end_request {

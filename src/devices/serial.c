@@ -259,6 +259,13 @@ void serial_flush(struct serial *s, int limit_ms)
 	}
 }
 
+uint32_t serial_unsent(struct serial *s)
+{
+	uint32_t tail;
+
+	return ring_used(s, &tail);
+}
+
 /* --- input: loop thread -------------------------------------------------------- */
 
 static void input_end(struct serial *s)

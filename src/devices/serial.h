@@ -80,6 +80,9 @@ int serial_take_error(struct serial *s);
  */
 void serial_flush(struct serial *s, int limit_ms);
 
+/* Bytes that the ring holds. Loop thread. */
+must_check uint32_t serial_unsent(struct serial *s);
+
 /* Stops and resumes taking input from the host, for a paused machine. Loop thread. */
 void serial_quiesce(struct serial *s);
 void serial_resume(struct serial *s);

@@ -52,3 +52,18 @@ int vmclock_write(const struct gmem *mem, gpa_t at, struct err *e)
 
 	return r < 0 ? err_set(e, ERR_INTERNAL, r, "VMClock: %s", strerror(-r)) : 0;
 }
+
+/* No vCPU runs, so that nobody sees the page between two numbers: it is whole at once. */
+int vmclock_disrupt(const struct gmem *mem, gpa_t at, struct err *e)
+{
+	struct page page;
+	int r = gmem_read(mem, at, &page, sizeof(page));
+
+	if (r == 0) {
+		page.seq_count = (page.seq_count | 1) + 1;
+		page.disruption_marker++;
+		page.vm_generation_counter++;
+		r = gmem_write(mem, at, &page, sizeof(page));
+	}
+	return r < 0 ? err_set(e, ERR_INTERNAL, r, "VMClock: %s", strerror(-r)) : 0;
+}

@@ -14,5 +14,11 @@
 
 enum { VMCLOCK_SIZE = 4096 }; /* of the page */
 
+/*
+ * The machine in this memory was taken from a snapshot: both markers change. The guest
+ * may have written the page; that fools nobody but itself. While no vCPU runs.
+ */
+must_check int vmclock_disrupt(const struct gmem *mem, gpa_t at, struct err *e);
+
 /* Writes the page of a machine that was never restored. Main thread, while no vCPU runs. */
 must_check int vmclock_write(const struct gmem *mem, gpa_t at, struct err *e);

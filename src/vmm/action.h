@@ -24,6 +24,7 @@
 #include "conf/net.h"
 #include "conf/pmem.h"
 #include "conf/serial.h"
+#include "conf/snapshot.h"
 #include "conf/vsock.h"
 
 /* Beside each: what it carries, whether it is legal before the start and after. */
@@ -46,6 +47,8 @@ enum action_type {
 	ACTION_FLUSH_METRICS,	     /*				no	yes */
 	ACTION_PAUSE,		     /* idempotent		no	yes */
 	ACTION_RESUME,		     /* idempotent		no	yes */
+	ACTION_SNAPSHOT_CREATE,	     /* snapshot_create		no	paused */
+	ACTION_SNAPSHOT_LOAD,	     /* snapshot_load		fresh	no */
 
 	/* Of what this version lacks: refused even where they are legal (absent.h). */
 	ACTION_PUT_BALLOON,	       /* balloon		yes	no */
@@ -77,6 +80,8 @@ struct action {
 		struct conf_entropy entropy;
 		struct conf_serial serial;
 		struct conf_logger logger;
+		struct conf_snapshot_create snapshot_create;
+		struct conf_snapshot_load snapshot_load;
 		struct conf_balloon balloon;
 		struct conf_pmem pmem;
 		struct conf_memory_hotplug memory_hotplug;

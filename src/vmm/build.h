@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The machine's inside, for the files that build, save and load it and for nobody
- * else: machine.c (the whole, its vCPUs), build_devices.c, build_boot.c.
+ * else: machine.c (the whole, its vCPUs), build_devices.c, build_boot.c, machine_state.c.
  *
  * Main thread. What fails half way is undone by machine_destroy().
  */
@@ -46,3 +46,9 @@ must_check int build_virtio(struct machine *m, const struct machine_cfg *cfg, st
 /* What the guest finds in its memory at its first instruction. */
 must_check int build_boot(struct machine *m, const struct machine_cfg *cfg,
 			  struct kernel_image *ret_kernel, struct err *e);
+
+/*
+ * Devices, vCPUs and what KVM knows beside, as the snapshot has them; all are built and
+ * nothing has run. Devices are paused then.
+ */
+must_check int build_loaded(struct machine *m, const struct machine_load *load, struct err *e);

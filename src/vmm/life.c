@@ -5,6 +5,9 @@
  *
  *   NOT_STARTED -> STARTING -> RUNNING <-> PAUSING -> PAUSED -> RUNNING
  *        ^------------' failed     `-----------'---------'--> ENDING
+ *
+ * A machine from a snapshot goes from STARTING to PAUSED; a failure ends the process then,
+ * because what was loaded cannot be told from what was configured.
  */
 #include "vmm/life.h"
 
@@ -14,6 +17,8 @@
 #include "base/log.h"
 #include "base/term.h"
 #include "vmm/drive_patch.h"
+#include "vmm/snapshot_create.h"
+#include "vmm/snapshot_load.h"
 
 enum { SETTLE_POLL_MS = 1, PAUSE_LIMIT_S = 10, END_LIMIT_S = 5 };
 
@@ -27,14 +32,33 @@ void life_drop_machine(struct vmm *vmm)
 	vmm->machine = NULL;
 }
 
+/* Those that wait are refused; the loop ends with this turn. */
+static void end_after_failed_load(struct vmm *vmm)
+{
+	vmm->end = END_LOAD_FAILED;
+	vmm->state = VMM_ENDING;
+	loop_stop(vmm->loop);
+}
+
 static void fail_start(struct vmm *vmm)
 {
 	/* No vCPU has run the guest: parked, they obey at once. */
 	machine_quit(vmm->machine);
 	life_drop_machine(vmm);
 	vmm->state = VMM_NOT_STARTED;
+	if (vmm->loaded)
+		end_after_failed_load(vmm);
 	vmm_fail_current(vmm);
 	vmm_take_next(vmm);
+}
+
+static void resume(struct vmm *vmm)
+{
+	machine_resume_devices(vmm->machine);
+	machine_tell_paused(vmm->machine);
+	machine_run(vmm->machine);
+	vmm->state = VMM_RUNNING;
+	flush_thaw(&vmm->flush);
 }
 
 /* All vCPUs are isolated and parked: isolate main, then let the guest run. */
@@ -52,9 +76,17 @@ static void finish_start(struct vmm *vmm)
 		log_warn("the terminal on standard input cannot be made raw");
 	if (vmm->cfg.handed)
 		handed_close(vmm->cfg.handed);
-	machine_run(vmm->machine);
-	vmm->state = VMM_RUNNING;
 	flush_start(&vmm->flush);
+	if (vmm->loaded) {
+		machine_tell_loaded(vmm->machine);
+		vmm->state = VMM_PAUSED;
+		flush_freeze(&vmm->flush);
+		if (vmm->resume_loaded)
+			resume(vmm);
+	} else {
+		machine_run(vmm->machine);
+		vmm->state = VMM_RUNNING;
+	}
 	vmm_succeed(vmm);
 }
 
@@ -148,19 +180,31 @@ static void on_vcpus(struct loop_src *src, uint32_t events)
 	}
 }
 
-/* The drive that the pending action is about may have become idle. */
-static void finish_drive_patch(struct vmm *vmm)
+/* The pending action is done, or has failed, or goes on after a while. */
+static void settle_action(struct vmm *vmm, int r, usec_t after)
 {
-	int r = drive_patch_go_on(vmm, vmm->current, &vmm->current->err);
-
 	if (r == ACTION_PENDING) {
-		settle_again(vmm, SETTLE_POLL_MS * USEC_PER_MSEC);
+		settle_again(vmm, after);
 	} else if (r < 0) {
 		vmm_fail_current(vmm);
 		vmm_take_next(vmm);
 	} else {
 		vmm_succeed(vmm);
 	}
+}
+
+/* The drive that the pending action is about may have become idle. */
+static void finish_drive_patch(struct vmm *vmm)
+{
+	int r = drive_patch_go_on(vmm, vmm->current, &vmm->current->err);
+
+	settle_action(vmm, r, SETTLE_POLL_MS * USEC_PER_MSEC);
+}
+
+/* Whatever else has become ready in the meantime has its turn between two pieces. */
+static void go_on_snapshot(struct vmm *vmm)
+{
+	settle_action(vmm, snapshot_create_go_on(vmm, &vmm->current->err), 0);
 }
 
 /* Time has passed in a state that waits for vCPUs or devices. */
@@ -170,6 +214,8 @@ static void on_settle(struct loop_timer *timer)
 
 	if (vmm->patch.dev)
 		finish_drive_patch(vmm);
+	else if (vmm->snapshot)
+		go_on_snapshot(vmm);
 	else if (vmm->state == VMM_ENDING)
 		finish_end(vmm);
 	else if (vmm->state == VMM_PAUSING)
@@ -188,6 +234,7 @@ static void on_end(struct loop_src *src, uint32_t events)
 	log_info("Vmm is stopping.");
 	vmm->state = VMM_ENDING;
 	drive_patch_drop(vmm);
+	snapshot_create_drop(vmm);
 	machine_quit(vmm->machine);
 	vmm->settle_since = clock_monotonic();
 	settle_again(vmm, END_LIMIT_S * USEC_PER_SEC);
@@ -237,7 +284,8 @@ static int check_startable(const struct vmm *vmm, struct err *e)
 	return conf_machine_check(m, e);
 }
 
-int vmm_begin_start(struct vmm *vmm, struct err *e)
+/* From the configuration and its files; `load': NULL boots the kernel. */
+static int build_machine(struct vmm *vmm, const struct machine_load *load, struct err *e)
 {
 	int drive_fd[CONF_DRIVES_MAX], net_fd[CONF_NETS_MAX];
 	const struct machine_cfg cfg = {
@@ -255,11 +303,10 @@ int vmm_begin_start(struct vmm *vmm, struct err *e)
 		.start_cpu = clock_process_cpu(),
 		.loop = vmm->loop,
 		.isolation = vmm->cfg.isolation,
+		.load = load,
 	};
-	int r = check_startable(vmm, e);
+	int r;
 
-	if (r < 0)
-		return r;
 	for (unsigned i = 0; i < vmm->config.ndrives; i++)
 		drive_fd[i] = files_drive(&vmm->files, vmm->config.drives[i]->drive_id);
 	for (unsigned i = 0; i < vmm->config.nnets; i++)
@@ -275,6 +322,70 @@ int vmm_begin_start(struct vmm *vmm, struct err *e)
 	}
 	vmm->state = VMM_STARTING;
 	return ACTION_PENDING;
+}
+
+int vmm_begin_start(struct vmm *vmm, struct err *e)
+{
+	int r = check_startable(vmm, e);
+
+	return r < 0 ? r : build_machine(vmm, NULL, e);
+}
+
+static int check_loadable(const struct vmm *vmm, const struct conf_snapshot_load *conf,
+			  struct err *e)
+{
+	if (vmm->boot_path)
+		return err_set(e, ERR_STATE, -EBUSY,
+			       "Loading a microVM snapshot not allowed after configuring "
+			       "boot-specific resources.");
+	if (conf->mem.backend_type == CONF_MEM_UFFD)
+		return err_set(e, ERR_INVALID, -EOPNOTSUPP,
+			       "backend_type `Uffd` is not part of this version of wisp; use "
+			       "`File`");
+	return 0;
+}
+
+static int load_machine(struct vmm *vmm, const struct conf_snapshot_load *conf, struct err *e)
+{
+	struct snapshot_load load;
+	int r = snapshot_load_prepare(vmm, conf, &load, e);
+
+	if (r == 0) {
+		const struct machine_load from = {
+			.in = &load.in,
+			.memory_fd = load.memory_fd,
+			.clock_realtime = conf->clock_realtime,
+		};
+
+		vmm->loaded = true;
+		vmm->resume_loaded = conf->resume_vm;
+		r = build_machine(vmm, &from, e);
+	}
+	snapshot_load_fini(&load);
+	return r;
+}
+
+int vmm_begin_load(struct vmm *vmm, const struct conf_snapshot_load *conf, struct err *e)
+{
+	int r = check_loadable(vmm, conf, e);
+
+	if (r < 0)
+		return r;
+	r = load_machine(vmm, conf, e);
+	if (r < 0) {
+		r = err_wrap(e, "Failed to restore from snapshot");
+		end_after_failed_load(vmm);
+	}
+	return r;
+}
+
+int vmm_begin_snapshot(struct vmm *vmm, const struct conf_snapshot_create *conf, struct err *e)
+{
+	int r = snapshot_create_begin(vmm, conf, e);
+
+	if (r == ACTION_PENDING)
+		settle_again(vmm, 0);
+	return r;
 }
 
 int vmm_begin_drive_patch(struct vmm *vmm, const struct action *a, struct err *e)
@@ -301,13 +412,8 @@ int vmm_begin_pause(struct vmm *vmm)
 
 int vmm_resume(struct vmm *vmm)
 {
-	if (vmm->state == VMM_PAUSED) {
-		machine_resume_devices(vmm->machine);
-		machine_tell_paused(vmm->machine);
-		machine_run(vmm->machine);
-		vmm->state = VMM_RUNNING;
-		flush_thaw(&vmm->flush);
-	}
+	if (vmm->state == VMM_PAUSED)
+		resume(vmm);
 	return ACTION_DONE;
 }
 

@@ -14,6 +14,12 @@ void life_init(struct vmm *vmm);
 
 must_check int vmm_begin_start(struct vmm *vmm, struct err *e);
 must_check int vmm_begin_drive_patch(struct vmm *vmm, const struct action *a, struct err *e);
+must_check int vmm_begin_snapshot(struct vmm *vmm, const struct conf_snapshot_create *conf,
+				  struct err *e);
+
+/* A load that has begun and fails ends the process, after the answer. */
+must_check int vmm_begin_load(struct vmm *vmm, const struct conf_snapshot_load *conf,
+			      struct err *e);
 must_check int vmm_begin_pause(struct vmm *vmm);
 must_check int vmm_resume(struct vmm *vmm);
 

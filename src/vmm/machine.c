@@ -13,19 +13,25 @@
 
 /* --- memory --------------------------------------------------------------- */
 
-static int build_memory(struct machine *m, const struct conf_machine *conf, struct err *e)
+static int build_memory(struct machine *m, const struct machine_cfg *cfg, struct err *e)
 {
 	static const enum backing_pages pages[] = {
 		[CONF_HUGE_PAGES_NONE] = BACKING_PAGES_DEFAULT,
 		[CONF_HUGE_PAGES_TRANSPARENT] = BACKING_PAGES_TRANSPARENT,
 		[CONF_HUGE_PAGES_2M] = BACKING_PAGES_2M,
 	};
+	const struct conf_machine *conf = &cfg->config->machine;
 	uint64_t size = conf->mem_size_mib << 20; /* checked not to wrap */
 	struct layout_ram ram = layout_ram(size);
 	uint8_t *hva;
-	int r = backing_create(size, conf->shared_memory ? BACKING_SHARED : BACKING_PRIVATE,
-			       pages[conf->huge_pages], &m->backing, e);
+	int r;
 
+	if (cfg->load)
+		r = backing_map_file(cfg->load->memory_fd, size, pages[conf->huge_pages],
+				     &m->backing, e);
+	else
+		r = backing_create(size, conf->shared_memory ? BACKING_SHARED : BACKING_PRIVATE,
+				   pages[conf->huge_pages], &m->backing, e);
 	if (r < 0)
 		return r;
 	hva = m->backing.hva;
@@ -33,7 +39,8 @@ static int build_memory(struct machine *m, const struct conf_machine *conf, stru
 		r = gmem_add(&m->mem, ram.region[i].base, ram.region[i].size, hva);
 		if (r < 0)
 			return err_set(e, ERR_INTERNAL, r, "memory region: %s", strerror(-r));
-		r = vm_add_memory(&m->vm, ram.region[i].base, ram.region[i].size, hva, e);
+		r = vm_add_memory(&m->vm, ram.region[i].base, ram.region[i].size, hva,
+				  conf->track_dirty_pages, e);
 		if (r < 0)
 			return err_wrap(e,
 					"%llu MiB of guest memory are refused; lower mem_size_mib",
@@ -45,8 +52,7 @@ static int build_memory(struct machine *m, const struct conf_machine *conf, stru
 
 /* --- vCPUs ---------------------------------------------------------------- */
 
-static int build_vcpus(struct machine *m, const struct machine_cfg *cfg,
-		       const struct kernel_image *kernel, struct err *e)
+static int build_vcpus(struct machine *m, const struct machine_cfg *cfg, struct err *e)
 {
 	const struct conf_machine *conf = &cfg->config->machine;
 	const struct vcpu_cfg vcpu = {
@@ -56,11 +62,7 @@ static int build_vcpus(struct machine *m, const struct machine_cfg *cfg,
 		.event_fd = m->vcpu_event,
 		.isolation = cfg->isolation,
 	};
-	auto_cpu struct cpu *cpu = NULL;
-	int r = cpu_create(&m->kvm, cfg->config, &cpu, e);
 
-	if (r < 0)
-		return r;
 	if (conf->vcpu_count > m->kvm.max_vcpus)
 		return err_set(e, ERR_INVALID, -EINVAL,
 			       "vcpu_count is %u, but this host's KVM runs at most %u vCPUs",
@@ -70,16 +72,39 @@ static int build_vcpus(struct machine *m, const struct machine_cfg *cfg,
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "vCPUs: out of memory");
 	while (m->nvcpus < conf->vcpu_count) {
 		struct vcpu *v = &m->vcpus[m->nvcpus];
+		int r = vcpu_create(&m->kvm, &m->vm, m->nvcpus, &vcpu, v, e);
 
-		r = vcpu_create(&m->kvm, &m->vm, m->nvcpus, &vcpu, v, e);
 		if (r < 0)
 			return r;
 		m->nvcpus++;
-		r = cpu_set_up(cpu, v->index, v->fd, kernel, e);
-		if (r < 0)
-			return r;
 	}
 	return 0;
+}
+
+/* Memory and vCPUs as the kernel's entry point wants them. */
+static int boot(struct machine *m, const struct machine_cfg *cfg, struct err *e)
+{
+	auto_cpu struct cpu *cpu = NULL;
+	struct kernel_image kernel;
+	int r = build_boot(m, cfg, &kernel, e);
+
+	if (r == 0)
+		r = cpu_create(&m->kvm, cfg->config, &cpu, e);
+	if (r == 0)
+		r = build_vcpus(m, cfg, e);
+	for (unsigned i = 0; i < m->nvcpus && r == 0; i++)
+		r = cpu_set_up(cpu, i, m->vcpus[i].fd, &kernel, e);
+	return r;
+}
+
+/* Everything as a snapshot has it. */
+static int load(struct machine *m, const struct machine_cfg *cfg, struct err *e)
+{
+	int r;
+
+	cpu_permit(); /* what the snapshot's processor may have used */
+	r = build_vcpus(m, cfg, e);
+	return r < 0 ? r : build_loaded(m, cfg->load, e);
 }
 
 static int start_vcpus(struct machine *m, struct err *e)
@@ -109,7 +134,7 @@ static int build_events(struct machine *m, struct err *e)
 
 static int build(struct machine *m, const struct machine_cfg *cfg, struct err *e)
 {
-	const struct conf_boot_source *boot = &cfg->config->boot_source;
+	const struct conf_boot_source *source = &cfg->config->boot_source;
 	const struct platform_where where = {
 		.vm = &m->vm,
 		.mem = &m->mem,
@@ -117,7 +142,6 @@ static int build(struct machine *m, const struct machine_cfg *cfg, struct err *e
 		.mmio = &m->mmio,
 		.end = &m->end,
 	};
-	struct kernel_image kernel;
 	int r = build_events(m, e);
 
 	if (r < 0)
@@ -128,10 +152,10 @@ static int build(struct machine *m, const struct machine_cfg *cfg, struct err *e
 	r = vm_create(&m->kvm, &m->vm, e);
 	if (r < 0)
 		return r;
-	r = build_memory(m, &cfg->config->machine, e);
+	r = build_memory(m, cfg, e);
 	if (r < 0)
 		return r;
-	r = cmdline_init(&m->cmdline, boot->has_boot_args ? boot->boot_args : NULL, e);
+	r = cmdline_init(&m->cmdline, source->has_boot_args ? source->boot_args : NULL, e);
 	if (r < 0)
 		return r;
 	m->pic_only = cmdline_has(&m->cmdline, "noapic");
@@ -144,10 +168,7 @@ static int build(struct machine *m, const struct machine_cfg *cfg, struct err *e
 	r = build_virtio(m, cfg, e);
 	if (r < 0)
 		return r;
-	r = build_boot(m, cfg, &kernel, e);
-	if (r < 0)
-		return r;
-	r = build_vcpus(m, cfg, &kernel, e);
+	r = cfg->load ? load(m, cfg, e) : boot(m, cfg, e);
 	if (r < 0)
 		return r;
 	return start_vcpus(m, e);
@@ -298,6 +319,18 @@ void machine_tell_paused(struct machine *machine)
 		if (ioctl(v->fd, KVM_KVMCLOCK_CTRL, 0) < 0 && errno != EINVAL)
 			counter_inc(&v->metrics.kvmclock_ctrl_fails);
 	}
+}
+
+void machine_tell_loaded(struct machine *machine)
+{
+	/* By ACPI's event device; a guest that has no ACPI does not look. */
+	irq_raise(&(struct irq){ .fd = machine->platform.vmgenid_irq });
+	irq_raise(&(struct irq){ .fd = machine->platform.vmclock_irq });
+}
+
+const struct backing *machine_memory(const struct machine *machine)
+{
+	return &machine->backing;
 }
 
 int machine_ctrl_alt_del(struct machine *machine, struct err *e)

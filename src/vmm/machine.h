@@ -15,7 +15,16 @@
 #include "devices/boot_timer.h"
 #include "devices/end.h"
 
+struct backing;
 struct machine;
+struct snap_in;
+struct snap_out;
+
+struct machine_load { /* from a snapshot; the caller's */
+	struct snap_in *in;
+	int memory_fd;	     /* the memory file, of the right size */
+	bool clock_realtime; /* the time since the snapshot has passed for the guest too */
+};
 
 struct machine_cfg { /* everything the caller's; descriptors are duplicated */
 	const struct conf_config *config;
@@ -30,8 +39,10 @@ struct machine_cfg { /* everything the caller's; descriptors are duplicated */
 	usec_t start, start_cpu; /* when the start was asked for */
 	struct loop *loop;
 	const struct isolation *isolation;
+	const struct machine_load *load; /* NULL: it boots from its kernel */
 };
 
+/* A loaded machine's devices are paused, see machine_resume_devices(). */
 must_check int machine_create(const struct machine_cfg *cfg, struct machine **ret_machine,
 			      struct err *e);
 
@@ -77,6 +88,17 @@ must_check bool machine_devices_idle(struct machine *machine);
 void machine_tell_paused(struct machine *machine);
 
 must_check int machine_ctrl_alt_del(struct machine *machine, struct err *e);
+
+/*
+ * Everything of a machine whose vCPUs and devices are paused and idle, but its memory, as
+ * records; `config' is what it was built from. The machine stays as it is.
+ */
+must_check int machine_save(struct machine *machine, const struct conf_config *config,
+			    struct snap_out *out, struct err *e);
+must_check const struct backing *machine_memory(const struct machine *machine);
+
+/* Tells a loaded guest that it was: its generation has changed. After the last load. */
+void machine_tell_loaded(struct machine *machine);
 
 /* Writes out what the guest has sent to its console, waiting at most limit_ms. */
 void machine_flush_console(struct machine *machine, int limit_ms);

@@ -97,13 +97,15 @@ static int build_i8042(struct platform *p, const struct platform_where *where, s
 }
 
 /* Both are found by ACPI alone, and the event device there names their interrupts. */
-static int build_generation(struct platform *p, const struct platform_where *where, struct err *e)
+static int build_generation(struct platform *p, const struct platform_where *where, bool loaded,
+			    struct err *e)
 {
 	int r = vmgenid_write(where->mem, LAYOUT_VMGENID, e);
 
 	if (r < 0)
 		return r;
-	r = vmclock_write(where->mem, LAYOUT_VMCLOCK, e);
+	r = loaded ? vmclock_disrupt(where->mem, LAYOUT_VMCLOCK, e)
+		   : vmclock_write(where->mem, LAYOUT_VMCLOCK, e);
 	if (r < 0)
 		return r;
 	r = add_irq(where->vm, LAYOUT_GSI_VMGENID, &p->vmgenid_irq, e);
@@ -142,7 +144,7 @@ int platform_build(struct platform *p, const struct platform_where *where,
 		       "ACPI power registers", e);
 	if (r < 0)
 		return r;
-	r = build_generation(p, where, e);
+	r = build_generation(p, where, cfg->load, e);
 	if (r < 0)
 		return r;
 	return build_boot_timer(p, where, cfg, e);

@@ -28,6 +28,8 @@ struct drive_patch {
 	usec_t since;
 };
 
+struct snapshot_job;
+
 struct vmm {
 	struct vmm_cfg cfg;
 	struct loop *loop;
@@ -47,9 +49,12 @@ struct vmm {
 	struct vmm_latencies latencies;
 	struct metrics_group latencies_group;
 
-	struct machine *machine;			   /* owned */
-	struct drive_patch patch;			   /* of `current' */
-	bool confined;					   /* main's filter is on */
+	struct machine *machine;       /* owned */
+	struct drive_patch patch;      /* of `current' */
+	struct snapshot_job *snapshot; /* likewise, owned */
+	bool boot_path;		       /* something was configured that a snapshot brings along */
+	bool loaded, resume_loaded;    /* the machine is from a snapshot; it is to run at once */
+	bool confined;		       /* main's filter is on */
 	struct loop_src vcpu_src, end_src, boot_timer_src; /* the machine's descriptors */
 	struct loop_timer settle;			   /* looks again at what has no event */
 	usec_t settle_since;
@@ -71,6 +76,13 @@ void vmm_succeed(struct vmm *vmm); /* and goes on with the next; no-op without o
 
 /* Goes on with the actions that wait. */
 void vmm_take_next(struct vmm *vmm);
+
+/*
+ * Takes over what a snapshot has: as vmm_configure(), but for the kernel, of which nobody
+ * needs the file any more.
+ */
+must_check int vmm_configure_loaded(struct vmm *vmm, const struct conf_config *config,
+				    struct err *e);
 
 /* Watches one of the machine's descriptors for input. */
 must_check int vmm_watch(struct vmm *vmm, struct loop_src *src, int fd, loop_fn fn, struct err *e);

@@ -91,10 +91,12 @@ void vm_destroy(struct vm *vm)
 	vm->fd = -1;
 }
 
-int vm_add_memory(struct vm *vm, gpa_t base, uint64_t size, void *hva, struct err *e)
+int vm_add_memory(struct vm *vm, gpa_t base, uint64_t size, void *hva, bool log_dirty,
+		  struct err *e)
 {
 	struct kvm_userspace_memory_region slot = {
 		.slot = vm->nslots,
+		.flags = log_dirty ? KVM_MEM_LOG_DIRTY_PAGES : 0,
 		.guest_phys_addr = base,
 		.memory_size = size,
 		.userspace_addr = (uintptr_t)hva,

@@ -21,7 +21,9 @@ struct vm {
 must_check int vm_create(const struct kvm *kvm, struct vm *ret_vm, struct err *e);
 void vm_destroy(struct vm *vm);
 
-must_check int vm_add_memory(struct vm *vm, gpa_t base, uint64_t size, void *hva, struct err *e);
+/* `log_dirty': KVM keeps a bitmap of the pages that the guest writes. */
+must_check int vm_add_memory(struct vm *vm, gpa_t base, uint64_t size, void *hva, bool log_dirty,
+			     struct err *e);
 
 /* A write to `fd' (an eventfd) raises the interrupt. */
 must_check int vm_add_irqfd(const struct vm *vm, int fd, unsigned gsi, struct err *e);

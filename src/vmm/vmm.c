@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/term.h"
 #include "vmm/life.h"
+#include "vmm/snapshot_create.h"
 
 enum { FLUSH_LIMIT_MS = 1000 };
 
@@ -182,6 +183,36 @@ static int configure_devices(struct vmm *vmm, const struct conf_config *config, 
 	return r;
 }
 
+/* All but the kernel, one by one; the actions' errors are in a->err. */
+static int configure(struct vmm *vmm, const struct conf_config *config, struct action *a)
+{
+	int r;
+
+	a->type = ACTION_PUT_MACHINE_CONFIG;
+	a->machine = config->machine;
+	r = action_run(vmm, a);
+	if (r == 0 && config->has_cpu) {
+		a->type = ACTION_PUT_CPU_CONFIG;
+		a->cpu = config->cpu;
+		r = action_run(vmm, a);
+	}
+	return r < 0 ? r : configure_devices(vmm, config, a);
+}
+
+int vmm_configure_loaded(struct vmm *vmm, const struct conf_config *config, struct err *e)
+{
+	autofree struct action *a = calloc(1, sizeof(*a));
+	int r;
+
+	if (!a)
+		return err_set(e, ERR_INTERNAL, -ENOMEM, "out of memory");
+	r = configure(vmm, config, a);
+	*e = a->err;
+	vmm->config.boot_source = config->boot_source;
+	vmm->config.has_boot_source = config->has_boot_source;
+	return r;
+}
+
 int vmm_configure_metrics(struct vmm *vmm, const struct conf_metrics *metrics, struct err *e)
 {
 	int r = metrics_open(metrics->metrics_path, metrics->emit_id ? vmm->cfg.id : NULL,
@@ -198,21 +229,11 @@ int vmm_configure(struct vmm *vmm, const struct conf_config *config, struct err 
 
 	if (!a)
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "out of memory");
-	a->type = ACTION_PUT_MACHINE_CONFIG;
-	a->machine = config->machine;
+	a->type = ACTION_PUT_BOOT_SOURCE;
+	a->boot_source = config->boot_source;
 	r = action_run(vmm, a);
-	if (r == 0) {
-		a->type = ACTION_PUT_BOOT_SOURCE;
-		a->boot_source = config->boot_source;
-		r = action_run(vmm, a);
-	}
-	if (r == 0 && config->has_cpu) {
-		a->type = ACTION_PUT_CPU_CONFIG;
-		a->cpu = config->cpu;
-		r = action_run(vmm, a);
-	}
 	if (r == 0)
-		r = configure_devices(vmm, config, a);
+		r = configure(vmm, config, a);
 	*e = a->err;
 	if (r == 0 && publish(vmm) < 0)
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "out of memory");
@@ -263,6 +284,7 @@ void vmm_destroy(struct vmm *vmm)
 {
 	if (!vmm)
 		return;
+	snapshot_create_drop(vmm);
 	if (vmm->machine)
 		machine_flush_console(vmm->machine, FLUSH_LIMIT_MS);
 	term_restore();

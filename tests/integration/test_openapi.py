@@ -23,7 +23,7 @@ NO_OPERATIONS = {("GET", "balloon/hinting"), ("PATCH", "balloon/hinting")}
 # Operations that come with their part of the program.
 PENDING = {
     "PUT /metrics", "GET /metrics", "GET /events", "GET /mmds", "PUT /mmds", "PATCH /mmds",
-    "PUT /mmds/config", "PUT /snapshot/create", "PUT /snapshot/load"}
+    "PUT /mmds/config"}
 
 
 def ask_program(*lines):

@@ -30,6 +30,8 @@ static const struct {
 } constants[] = {
 	/* ioctl: virtual machine and vCPU */
 	C(KVM_RUN),
+	C(KVM_CHECK_EXTENSION),
+	C(KVM_GET_MSR_INDEX_LIST),
 	C(KVM_KVMCLOCK_CTRL),
 	C(KVM_GET_CLOCK),
 	C(KVM_SET_CLOCK),

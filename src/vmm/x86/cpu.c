@@ -18,6 +18,15 @@ struct cpu {
 	bool smt;
 };
 
+void cpu_permit(void)
+{
+	int r = host_cpu_permit_amx();
+
+	if (r < 0)
+		log_warn("the guest will have no AMX: arch_prctl(ARCH_REQ_XCOMP_GUEST_PERM): %s",
+			 strerror(-r));
+}
+
 static int prepare(struct cpu *cpu, const struct kvm *kvm, const struct conf_config *conf,
 		   struct err *e)
 {
@@ -28,10 +37,7 @@ static int prepare(struct cpu *cpu, const struct kvm *kvm, const struct conf_con
 	if (r < 0)
 		return r;
 	/* KVM offers to guests what this process has leave to use. */
-	r = host_cpu_permit_amx();
-	if (r < 0)
-		log_warn("the guest will have no AMX: arch_prctl(ARCH_REQ_XCOMP_GUEST_PERM): %s",
-			 strerror(-r));
+	cpu_permit();
 	r = kvm_supported_cpuid(kvm, &cpu->cpuid, e);
 	return r < 0 ? r : template_apply(&cpu->template, cpu->cpuid, e);
 }

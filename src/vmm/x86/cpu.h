@@ -15,6 +15,12 @@
 
 struct cpu;
 
+/*
+ * Lets guests of this process use what Linux gives on request only (AMX). Before the first
+ * vCPU; cpu_create() does it by itself.
+ */
+void cpu_permit(void);
+
 /* Before the first vCPU of the process. */
 must_check int cpu_create(const struct kvm *kvm, const struct conf_config *conf,
 			  struct cpu **ret_cpu, struct err *e);

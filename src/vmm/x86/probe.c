@@ -112,7 +112,7 @@ static int build_memory(struct guest *g, const struct kernel_image *kernel, stru
 			       (size_t)(probe_code_end - probe_code));
 	if (r < 0)
 		return err_set(e, ERR_INTERNAL, r, "guest memory: %s", strerror(-r));
-	r = vm_add_memory(&g->vm, 0, MEM_SIZE, g->backing.hva, e);
+	r = vm_add_memory(&g->vm, 0, MEM_SIZE, g->backing.hva, false, e);
 	return r < 0 ? r : regs_write_tables(&g->mem, kernel->protocol, e);
 }
 

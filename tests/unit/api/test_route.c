@@ -76,6 +76,13 @@ TEST(gets_come_from_the_view)
 
 #define DRIVE "{\"drive_id\":\"rootfs\",\"is_root_device\":true,\"path_on_host\":\"/d\"}"
 
+#define CREATE(type)                                                \
+	"{\"snapshot_type\":\"" type "\",\"snapshot_path\":\"/s\"," \
+	"\"mem_file_path\":\"/m\"}"
+#define LOAD                         \
+	"{\"snapshot_path\":\"/s\"," \
+	"\"mem_backend\":{\"backend_type\":\"File\",\"backend_path\":\"/m\"}}"
+
 TEST(puts_and_patches_become_actions)
 {
 	check_action(ROUTE_PUT, "/boot-source", "{\"kernel_image_path\":\"/k\"}",
@@ -113,10 +120,26 @@ TEST(puts_and_patches_become_actions)
 	CHECK_TEXT(out.timed, "pause vm");
 	check_action(ROUTE_PATCH, "/vm", "{\"state\":\"Resumed\"}", ACTION_RESUME);
 	CHECK_TEXT(out.timed, "resume vm");
+	check_action(ROUTE_PUT, "/snapshot/create", CREATE("Full"), ACTION_SNAPSHOT_CREATE);
+	CHECK_TEXT(out.timed, "create full snapshot");
+	CHECK_TEXT(action.snapshot_create.mem_file_path, "/m");
+	check_action(ROUTE_PUT, "/snapshot/create", CREATE("Diff"), ACTION_SNAPSHOT_CREATE);
+	CHECK_TEXT(out.timed, "create diff snapshot");
+	check_action(ROUTE_PUT, "/snapshot/load", LOAD, ACTION_SNAPSHOT_LOAD);
+	CHECK_TEXT(out.timed, "load snapshot");
+	CHECK(!out.deprecated);
+	CHECK_TEXT(action.snapshot_load.mem.backend_path, "/m");
 }
 
 TEST(deprecated_members_are_reported_even_on_errors)
 {
+	check_action(ROUTE_PUT, "/snapshot/load",
+		     "{\"snapshot_path\":\"/s\",\"mem_file_path\":\"/m\"}", ACTION_SNAPSHOT_LOAD);
+	CHECK(out.deprecated);
+	check_refused(ROUTE_PUT, "/snapshot/load",
+		      "{\"snapshot_path\":\"\",\"mem_file_path\":\"/m\"}",
+		      "Load snapshot error: `snapshot_path` is empty");
+	CHECK(out.deprecated);
 	check_action(ROUTE_PUT, "/machine-config",
 		     "{\"vcpu_count\":1,\"mem_size_mib\":64,\"cpu_template\":\"None\"}",
 		     ACTION_PUT_MACHINE_CONFIG);
@@ -207,8 +230,6 @@ TEST(what_this_version_lacks_says_so)
 		{ ROUTE_GET, "/mmds", "", "The metadata service" },
 		{ ROUTE_PUT, "/mmds/config", "{}", "The metadata service" },
 		{ ROUTE_PATCH, "/mmds", "{}", "The metadata service" },
-		{ ROUTE_PUT, "/snapshot/create", "{}", "Taking a snapshot" },
-		{ ROUTE_PUT, "/snapshot/load", "{}", "Loading a snapshot" },
 	};
 	char message[200];
 

@@ -37,6 +37,26 @@ TEST(the_page)
 		CHECK(ram[i] == 0 || (i >= AT && i < AT + 32));
 }
 
+TEST(both_markers_change)
+{
+	struct gmem m = { 0 };
+	struct err e;
+
+	CHECK_EQ(gmem_add(&m, 0, SIZE, ram), 0);
+	CHECK_EQ(vmclock_write(&m, AT, &e), 0);
+	for (unsigned n = 1; n < 4; n++) {
+		CHECK_EQ(vmclock_disrupt(&m, AT, &e), 0);
+		CHECK_EQ(field(12, 4), 2 * n); /* even: no update is going on */
+		CHECK_EQ(field(16, 8), n);
+		CHECK_EQ(field(104, 8), n);
+	}
+	/* Whatever a guest has written there. */
+	memset(ram + AT, 0xff, VMCLOCK_SIZE);
+	CHECK_EQ(vmclock_disrupt(&m, AT, &e), 0);
+	CHECK_EQ(field(12, 4), 0);
+	CHECK_EQ(field(16, 8), 0);
+}
+
 TEST(no_memory_there)
 {
 	struct gmem m = { 0 };
@@ -44,5 +64,6 @@ TEST(no_memory_there)
 
 	CHECK_EQ(gmem_add(&m, 0, SIZE, ram), 0);
 	CHECK_EQ(vmclock_write(&m, SIZE - 111, &e), -EFAULT);
+	CHECK_EQ(vmclock_disrupt(&m, SIZE - 111, &e), -EFAULT);
 	CHECK(strncmp(e.msg, "VMClock: ", 9) == 0);
 }
