@@ -14,6 +14,7 @@
 #include "base/metrics.h"
 #include "base/term.h"
 #include "base/text.h"
+#include "jail/filter_file.h"
 #include "jail/filter_load.h"
 #include "seccomp_api.h"
 #include "seccomp_names.h"
@@ -140,12 +141,30 @@ static int set_filter(const struct sock_fprog *prog)
 	return 0;
 }
 
+/* A copy in which comparisons with SELF_PID have this process's id; NULL: no memory. */
+static struct sock_filter *personalise(const struct sock_fprog *prog)
+{
+	const uint32_t self = (uint32_t)getpid();
+	struct sock_filter *own = malloc(prog->len * sizeof(*own));
+
+	if (!own)
+		return NULL;
+	for (unsigned i = 0; i < prog->len; i++) {
+		own[i] = prog->filter[i];
+		if (own[i].code == (BPF_JMP | BPF_JEQ | BPF_K) && own[i].k == FILTER_SELF_PID)
+			own[i].k = self;
+	}
+	return own;
+}
+
 static int install(const struct sock_fprog *prog, enum thread_kind kind, struct err *e)
 {
+	autofree struct sock_filter *own = personalise(prog);
+	const struct sock_fprog ours = { .len = prog->len, .filter = own };
 	int r;
 
 	prctl(PR_GET_NAME, label);
-	r = set_filter(prog);
+	r = own ? set_filter(&ours) : -ENOMEM;
 	if (r < 0)
 		return err_set(e, ERR_INTERNAL, r,
 			       "seccomp filter `%s' cannot be installed: %s: %s; --no-seccomp "

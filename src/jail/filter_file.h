@@ -13,6 +13,12 @@
 		'w', 'i', 's', 'p', 'b', 'p', 'f', '1' \
 	}
 
+/*
+ * The constant SELF_PID of the policies: a comparison with it becomes one with the id of
+ * the process when the program is installed. No other constant may have this value.
+ */
+#define FILTER_SELF_PID 0x53454c46U
+
 enum { FILTER_FILE_KINDS = 3 }; /* vmm, api, vcpu */
 
 struct filter_file_head {

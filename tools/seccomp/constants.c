@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "jail/filter_file.h"
+
 #define C(name)                          \
 	{                                \
 #name, (uint64_t)(name), \
@@ -28,6 +30,8 @@ static const struct {
 	const char *name;
 	uint64_t value;
 } constants[] = {
+	/* the process itself, filled in when the program is installed */
+	{ "SELF_PID", FILTER_SELF_PID },
 	/* ioctl: virtual machine and vCPU */
 	C(KVM_RUN),
 	C(KVM_CHECK_EXTENSION),

@@ -86,7 +86,8 @@ static const struct call denied_to_all[] = {
 	{ SYS_ioctl, { BAD_FD, KVM_IOEVENTFD } },
 	{ SYS_ioctl, { BAD_FD, KVM_SET_USER_MEMORY_REGION } },
 	{ SYS_ioctl, { BAD_FD, TIOCSTI } },
-	{ SYS_tgkill, { 0, 0, SIGKILL } },
+	{ SYS_tgkill, { SELF, 0, SIGKILL } },
+	{ SYS_tgkill, { 1, 1, SIGABRT } }, /* only to oneself */
 	{ SYS_kill, { 0, 0 } },
 	{ SYS_bpf, { 0 } },
 	{ SYS_open, { 0 } },
@@ -213,7 +214,7 @@ static const struct call allowed_to_vmm[] = {
 	{ SYS_ioctl, { BAD_FD, BLKGETSIZE64 } },
 	{ SYS_ioctl, { BAD_FD, SIGN_EXTENDED | BLKGETSIZE64 } },
 	{ SYS_ioctl, { BAD_FD, TCSETS } },
-	{ SYS_tgkill, { 0, 0, 34 } }, /* SIGRTMIN */
+	{ SYS_tgkill, { SELF, 0, 34 } }, /* SIGRTMIN */
 	{ SYS_getrandom, { 0 } },
 };
 
