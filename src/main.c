@@ -14,6 +14,7 @@
 #include "check_host.h"
 #include "conf/config.h"
 #include "describe_snapshot.h"
+#include "jail/attack.h"
 #include "jail/core_sched.h"
 #include "jail/filter.h"
 #include "jail/isolation.h"
@@ -200,10 +201,12 @@ static int choose_isolation(struct process *p, struct err *e)
 	if (r < 0)
 		return r;
 	filter_set_report_fd(log_fd());
-	if (p->opt.seccomp_filter)
-		return isolation_from_file(p->opt.seccomp_filter, &p->isolation, e);
 	p->isolation = p->opt.no_seccomp ? isolation_none() : isolation_seccomp();
-	return 0;
+	if (p->opt.seccomp_filter)
+		r = isolation_from_file(p->opt.seccomp_filter, &p->isolation, e);
+	if (r == 0 && p->opt.attack)
+		r = attack_prepare(p->opt.attack, p->isolation, &p->isolation, e);
+	return r;
 }
 
 static int wire(struct process *p, struct err *e)

@@ -63,6 +63,10 @@ static const struct option {
 	  "processor time that the process had used then" },
 	{ "--parent-cpu-time-us", OPT_U64, AT(parent_cpu_time_us), "US",
 	  "processor time that the jailer has used" },
+#ifdef WISP_FAULTS
+	{ "--attack", OPT_STRING, AT(attack), "KIND:NAME",
+	  "test builds: let a confined thread try to get out (jail/attack.h)" },
+#endif
 	{ "--check-host", OPT_FLAG, AT(check_host), NULL,
 	  "say what this host lacks, and what to do, and exit" },
 	{ "--describe-snapshot", OPT_STRING, AT(describe_snapshot), "PATH",

@@ -20,6 +20,7 @@ struct options { /* strings point into argv */
 	const char *id;
 	const char *config_file;    /* NULL: none */
 	const char *seccomp_filter; /* NULL: the built-in filters */
+	const char *attack;	    /* NULL: none; test builds only */
 	bool no_api, no_seccomp, boot_timer;
 	bool core_sched;
 	bool enable_pci;	       /* asked for, and not to be had */

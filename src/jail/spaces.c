@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "base/fault.h"
 
@@ -54,6 +55,9 @@ int spaces_new_user(int procfd, uid_t uid, gid_t gid, int flags, struct err *e)
 	char map[64];
 	int r = FAULT(-EPERM);
 
+	/* Or /proc/self would belong to root, after a change of ids. privilege_drop() undoes it. */
+	if (r == 0 && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+		r = -errno;
 	if (r == 0 && unshare(CLONE_NEWUSER | flags) < 0)
 		r = -errno;
 	if (r == -EPERM || r == -ENOSPC || r == -EUSERS)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Code of an attacker's in a jailed, filtered thread: each way out is shut.
+
+A test build lets a thread of the chosen kind try one thing right after it was confined
+(src/jail/attack.h). docs/threat-model.md has the table that these tests prove.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from framework import host, payload
+from framework.jail import Jail
+
+pytestmark = [pytest.mark.area("jail"), pytest.mark.anykvm,
+              pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+DEBUG = host.TOP / "build" / "debug" / "wisp"
+USER = 30124
+BY_FILTER, REFUSED, SUCCEEDED, FILE_SIZE = 148, 42, 43, 151
+
+# attack -> the call that the filter of every kind of thread denies
+DENIED = {
+    "make-device": "mknodat", "make-ring": "io_uring_setup", "widen-ring": "io_uring_register",
+    "new-handler": "rt_sigaction", "new-filter": "seccomp", "trace-parent": "ptrace",
+    "read-parent": "process_vm_readv", "signal-parent": "kill", "abort-parent": "tgkill",
+    "mount": "mount", "change-root": "chroot", "new-namespace": "unshare", "keyring": "keyctl",
+    "executable-memory": "mmap", "executable-later": "mprotect", "execute": "execve",
+    "network": "socket", "raw-network": "socket", "more-processes": "clone",
+    "regain-root": "setuid", "rename-files": "renameat2",
+}
+# The main thread may open files: the jail has none of these.
+NOT_THERE = ["host-files", "proc-files", "cgroup-files", "host-devices", "join-namespace"]
+# With the filters off, what root, ids, capabilities and Landlock refuse by themselves.
+WITHOUT_FILTER = [*NOT_THERE, "make-device", "trace-parent", "read-parent", "signal-parent",
+                  "abort-parent", "mount", "change-root", "new-namespace", "execute",
+                  "regain-root", "rename-files"]
+
+
+def attack(where, kind, name, *args, options=()):
+    """Exit status and all that was said."""
+    assert DEBUG.exists(), f"{DEBUG} is not built: make MODE=debug"
+    place = Jail(where, DEBUG, "a", USER, USER, options)
+    place.readable = []
+    place.root.mkdir(parents=True, exist_ok=True)
+    shutil.copy(payload.image("idle"), place.root / "idle")
+    shutil.copy("/bin/busybox", place.root / "program")
+    for each in ("idle", "program"):
+        os.chmod(place.root / each, 0o755)
+    (place.root / "c.json").write_text(json.dumps({
+        "boot-source": {"kernel_image_path": "/idle"}, "drives": [],
+        "machine-config": {"vcpu_count": 1, "mem_size_mib": 128}}))
+    words = place.words(["--config-file", "/c.json", "--attack", f"{kind}:{name}", *args])
+    try:
+        done = subprocess.run(words, executable=DEBUG, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                              timeout=host.deadline(30))
+    finally:
+        shutil.rmtree(place.base)
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def names(kind, fast):
+    """The main thread tries everything; the others in the long run only."""
+    return [pytest.param(kind, name, call, marks=() if name in fast else pytest.mark.soak)
+            for name, call in DENIED.items()]
+
+
+@pytest.mark.parametrize("kind,name,call", [
+    *names("vmm", DENIED), *names("api", ("network", "new-handler", "abort-parent")),
+    *names("vcpu", ("executable-memory", "make-ring", "abort-parent"))])
+def test_denied_by_the_filter(tmp_path, kind, name, call):
+    status, said = attack(tmp_path, kind, name)
+    assert status == BY_FILTER, said
+    assert f"`{call}' by thread" in said
+
+
+@pytest.mark.parametrize("kind", ["api", "vcpu"])
+def test_no_file_is_opened_by_these(tmp_path, kind):
+    status, said = attack(tmp_path, kind, "host-files")
+    assert status == BY_FILTER and "`openat' by thread" in said
+
+
+@pytest.mark.parametrize("name", NOT_THERE)
+def test_nothing_of_the_host_is_there(tmp_path, name):
+    status, said = attack(tmp_path, "vmm", name)
+    assert status == REFUSED, said
+    assert "error 2\n" in said or "error 13\n" in said, said  # ENOENT, EACCES
+
+
+@pytest.mark.parametrize("name", WITHOUT_FILTER)
+def test_refused_by_the_layers_below(tmp_path, name):
+    status, said = attack(tmp_path, "vmm", name, "--no-seccomp")
+    assert status == REFUSED, said
+
+
+def test_descriptors_are_bounded(tmp_path):
+    status, said = attack(tmp_path, "vmm", "fill-descriptors")
+    assert status == REFUSED and "error 24\n" in said, said  # EMFILE
+
+
+def test_a_file_is_bounded(tmp_path):
+    status, said = attack(tmp_path, "vmm", "fill-disk", options=["--resource-limit",
+                                                                  "fsize=1048576"])
+    assert status == FILE_SIZE, said
+
+
+@pytest.mark.skipif(not Path("/sys/fs/cgroup/cgroup.controllers").exists(),
+                    reason="no cgroups of version 2 at /sys/fs/cgroup here")
+@pytest.mark.parametrize("name,args,value,wants", [
+    ("fill-memory", (), "memory.max=200003584", -9),
+    ("more-processes", ("--no-seccomp",), "pids.max=3", REFUSED),
+])
+def test_what_a_cgroup_bounds(tmp_path, name, args, value, wants):
+    try:
+        status, said = attack(tmp_path, "vmm", name, *args,
+                              options=["--cgroup", value, "--parent-cgroup", "wisp-attack"])
+        assert status == wants, said
+    finally:
+        for path in ("wisp-attack/a", "wisp-attack"):
+            if (Path("/sys/fs/cgroup") / path).exists():
+                (Path("/sys/fs/cgroup") / path).rmdir()
+
+
+def test_no_release_makes_attacks():
+    done = subprocess.run([host.TOP / "build" / "release" / "wisp", "--attack", "vmm:mount"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False, timeout=host.deadline(10))
+    assert done.returncode == 153 and "--attack" in done.stdout
