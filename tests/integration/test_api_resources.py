@@ -150,7 +150,7 @@ def test_good_boot_sources(api, kernel):
 @pytest.mark.parametrize("more, text", [
     ({"kernel_image_path": "/nonexistent"}, KERNEL + "No such file or directory (os error 2)"),
     ({"kernel_image_path": ""}, KERNEL + "No such file or directory (os error 2)"),
-    ({"kernel_image_path": "/dev/null/x"}, KERNEL + "Not a directory (os error 20)"),
+    ({"kernel_image_path": "/dev/urandom/x"}, KERNEL + "Not a directory (os error 20)"),
     ({"initrd_path": "/nonexistent"}, INITRD + "No such file or directory (os error 2)"),
     ({"boot_args": "x" * 2048}, CMDLINE), ({"boot_args": "x" * 40000}, CMDLINE),
     ({"boot_args": "a\u0007b"}, CMDLINE), ({"boot_args": "\u00e9"}, CMDLINE),

@@ -318,7 +318,7 @@ def test_twenty_boots_in_a_row(tmp_path, disk):
             boot(vm, guest, args("nproc"), vcpus=1 + n % 2)
             finish(vm)
         files = set(os.listdir(where))
-        assert files <= {"api.socket", "console.txt", "stderr.txt", "wisp.log"}, files
+        assert files <= {"api.socket", "console.txt", "jail", "stderr.txt", "wisp.log"}, files
     assert left() == before
 
 

@@ -360,7 +360,7 @@ def test_twenty_in_a_row_leave_nothing(start_wisp, tmp_path):
         vm.start()
         assert vm.wait() == 0 and "PASS" in vm.console(), n
         left = {p.name for p in vm.where.iterdir()}
-        assert left <= {"api.socket", "console.txt", "stderr.txt", "wisp.log"}
+        assert left <= {"api.socket", "console.txt", "jail", "stderr.txt", "wisp.log"}
         vm.socket.unlink(missing_ok=True)
     after = sorted(p.name for p in tmp_path.iterdir() if not p.name.startswith("vm"))
     assert after == before

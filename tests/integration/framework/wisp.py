@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from framework import host, stall
+from framework import host, jail, stall
 from framework.http import Api
 
 BINARY = os.environ.get("WISP_BIN", str(host.TOP / "build" / "release" / "wisp"))
@@ -24,9 +24,12 @@ class Wisp:
     """Starts a monitor; ended by `close()` at the latest, and by its own pid only.
 
     console: "file" (stdout to a file), "pty" (a terminal, `send()` types).
+    jailed: in a jail, as root without capabilities; by default whenever it can be, and not
+    where a test brings its own binary or environment.
     """
 
-    def __init__(self, where, *args, api=True, console="file", binary=None, log=True, env=None):
+    def __init__(self, where, *args, api=True, console="file", binary=None, log=True, env=None,
+                 jailed=None):
         self.where = where
         self.socket = where / "api.socket"
         self.log_path = where / "wisp.log"
@@ -34,12 +37,24 @@ class Wisp:
         self._terminal = None
         self._seen = b""
         self._commands = 0
-        argv = [binary or BINARY]
+        if jailed is None:
+            jailed = jail.by_default() and jail.possible(BINARY) and not (binary or env)
+        argv = []
         if api:
             argv += ["--api-sock", str(self.socket)]
         if log:
             argv += ["--log-path", str(self.log_path), "--level", "Debug"]
         argv += [str(a) for a in args]
+        self.jail = None
+        prepare = _plain_signals
+        if jailed:
+            name, argv = jail.take_id(argv)
+            self.jail = jail.Jail(where, BINARY, name, writable=[where.parent])
+            self.jail.prepare()
+            argv = self.jail.words(argv)
+            prepare = self._into_jail
+        else:
+            argv = [binary or BINARY, *argv]
         streams = {"stdin": subprocess.DEVNULL}
         out = open(self.console_path, "wb") if console == "file" else None
         if console == "pty":
@@ -47,8 +62,9 @@ class Wisp:
             streams = {"stdin": slave}
             out = os.fdopen(slave, "wb", buffering=0)
         with out, open(where / "stderr.txt", "wb") as err:
-            self.process = subprocess.Popen(argv, cwd=where, stdout=out, stderr=err, env=env,
-                                            start_new_session=True, preexec_fn=_plain_signals,
+            self.process = subprocess.Popen(argv, executable=BINARY if jailed else None, cwd=where,
+                                            stdout=out, stderr=err, env=env,
+                                            start_new_session=True, preexec_fn=prepare,
                                             **streams)
         self.pid = self.process.pid
         self.api = Api(self.socket, timeout=host.deadline(60))
@@ -56,6 +72,10 @@ class Wisp:
             self._await_api()
 
     # --- the process ---
+
+    def _into_jail(self):
+        _plain_signals()
+        self.jail.enter()
 
     def _await_api(self):
         end = time.monotonic() + host.deadline(15)
