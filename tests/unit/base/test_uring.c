@@ -5,13 +5,14 @@
 #include <linux/falloc.h>
 #include <linux/io_uring.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/fault.h"
 #include "base/fd.h"
 #include "test.h"
 
-enum { DEPTH = 8, FILES = 4, TURNS_MAX = 10000 };
+enum { DEPTH = 8, FILES = 4, TURNS_MAX = 10000, NOBODY = 65534 };
 
 static struct loop loop = { .epfd = -1 };
 static struct uring *ring;
@@ -252,6 +253,38 @@ TEST(everything_else_is_refused)
 	CHECK_EQ(uring_try(ring, IORING_OP_OPENAT, true), -EACCES);
 	CHECK_EQ(uring_try(ring, IORING_OP_SOCKET, true), -EACCES);
 	CHECK_EQ(uring_try(ring, IORING_OP_READ, true), -EACCES);
+	stop();
+}
+
+/* Linux 5.12 and later count a ring to its cgroup; where not, the limit is named. */
+TEST(a_host_that_lets_nobody_lock_memory)
+{
+	const struct uring_cfg cfg = { .depth = DEPTH, .files = FILES };
+	const struct rlimit none = { 0, 0 };
+	char byte = 'x';
+	struct iovec iov = { &byte, 1 };
+	struct err e = { 0 };
+	int fd, r;
+
+	CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &none), 0);
+	if (geteuid() == 0) /* whom no limit holds */
+		CHECK_EQ(setresuid(NOBODY, NOBODY, NOBODY), 0);
+	CHECK_EQ(loop_init(&loop), 0);
+	r = uring_create(&cfg, &loop, &ring, &e);
+	if (r == -ENOMEM) {
+		CHECK(strstr(e.msg, "RLIMIT_MEMLOCK") != NULL);
+		loop_fini(&loop);
+		return;
+	}
+	if (r < 0)
+		SKIP(e.msg);
+	fd = make_file(0);
+	CHECK_EQ(uring_set_file(ring, 0, fd), 0);
+	calls[0] = (struct call){ .op.done = on_done };
+	uring_writev(ring, &calls[0].op, 0, &iov, 1, 0);
+	turn_until_idle();
+	CHECK_EQ(calls[0].res, 1);
+	close(fd);
 	stop();
 }
 
