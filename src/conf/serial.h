@@ -8,7 +8,8 @@
 #include "conf/rate_limiter.h"
 
 struct conf_serial {
-	char serial_out_path[CONF_PATH_MAX];   /* "": standard output */
+	char serial_out_path[CONF_PATH_MAX];   /* "": standard output, or the socket */
+	char socket_path[108];		       /* ours; "": none. As long as sun_path */
 	struct conf_token_bucket rate_limiter; /* bytes */
 	bool has_rate_limiter;
 };

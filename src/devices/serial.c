@@ -33,9 +33,10 @@ struct serial {
 	struct loop_src out;  /* added while a full sink is waited for; owned */
 	struct loop_src in;   /* added while there is room; owned */
 	struct loop_timer write_soon;
-	bool can_wait; /* the sink can be polled; constant */
-	bool blocking; /* the sink may block; constant */
-	bool quiet;    /* no input: the machine is paused */
+	struct serial_sink *sink; /* the creator's; NULL: output goes to `out' */
+	bool can_wait;		  /* the sink can be polled; constant */
+	bool blocking;		  /* the sink may block; constant */
+	bool quiet;		  /* no input: the machine is paused */
 
 	pthread_mutex_t lock;
 	struct uart uart;	 /* (L) */
@@ -68,7 +69,7 @@ static void tell_room(struct serial *s)
 static void send_out(struct serial *s, uint8_t v)
 {
 	counter_inc(&s->metrics.write_count);
-	if (s->out.fd < 0)
+	if (s->out.fd < 0 && !s->sink)
 		return;
 	if (!rate_bucket_take(&s->rate, 1, s->rate.cfg.size > 0 ? clock_monotonic() : 0)) {
 		counter_inc(&s->metrics.rate_limiter_dropped_bytes);
@@ -180,6 +181,10 @@ static ssize_t write_part(struct serial *s, uint32_t tail, uint32_t n)
 	iov[0] = (struct iovec){ .iov_base = s->ring + at, .iov_len = first };
 	iov[1] = (struct iovec){ .iov_base = s->ring, .iov_len = n - first };
 	counter_inc(&s->metrics.flush_count);
+	if (s->sink) {
+		s->sink->take(s->sink, iov, n > first ? 2 : 1);
+		return n;
+	}
 	done = writev(s->out.fd, iov, n > first ? 2 : 1);
 	return done < 0 ? -errno : done;
 }
@@ -338,6 +343,14 @@ static void on_wake(struct loop_src *src, uint32_t events)
 		loop_timer_set(s->loop, &s->write_soon, clock_monotonic() + OUTPUT_DELAY);
 }
 
+void serial_set_input(struct serial *s, int fd)
+{
+	if (s->in.fd >= 0)
+		input_end(s);
+	s->in.fd = fd;
+	input_arm(s);
+}
+
 void serial_quiesce(struct serial *s)
 {
 	s->quiet = true;
@@ -453,6 +466,7 @@ int serial_create(const struct serial_cfg *cfg, struct loop *loop, struct irq ir
 	s->dev.class = &serial_class;
 	s->irq = irq;
 	s->loop = loop;
+	s->sink = cfg->sink;
 	s->wake.fd = s->out.fd = s->in.fd = -1;
 	s->write_soon.fn = on_write_soon;
 	uart_init(&s->uart);

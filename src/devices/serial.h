@@ -29,10 +29,17 @@ enum {
 };
 
 struct serial;
+struct iovec;
+
+/* Who takes output in the place of a descriptor: all of it, and without waiting. Loop thread. */
+struct serial_sink {
+	void (*take)(struct serial_sink *sink, const struct iovec *iov, unsigned niov);
+};
 
 struct serial_cfg {
-	int out_fd; /* -1: none, output vanishes. Non-blocking, see fd_output_of() */
-	int in_fd;  /* -1: none. Non-blocking, see fd_input_of(). Not the same as out_fd */
+	int out_fd;		  /* -1: none, output vanishes. Non-blocking, see fd_output_of() */
+	struct serial_sink *sink; /* instead of out_fd; the caller's; NULL: none */
+	int in_fd; /* -1: none. Non-blocking, see fd_input_of(). Not the same as out_fd */
 	struct rate_cfg rate; /* bytes of output; the surplus is dropped */
 };
 
@@ -64,6 +71,9 @@ struct serial_state { /* saved with a snapshot; sent bytes have been flushed */
 must_check int serial_create(const struct serial_cfg *cfg, struct loop *loop, struct irq irq,
 			     struct serial **ret, struct err *e);
 void serial_destroy(struct serial *s);
+
+/* Another input, in_fd's successor and like it; -1: none. The device's from now on. Loop thread. */
+void serial_set_input(struct serial *s, int fd);
 
 /* For bus_add(), SERIAL_PORTS long. */
 struct bus_dev *serial_bus_dev(struct serial *s);

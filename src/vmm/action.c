@@ -2,6 +2,9 @@
 /* When an action is legal, and what the actions do that only configure. */
 #include "vmm/action.h"
 
+#include <string.h>
+
+#include "devices/console.h"
 #include "devices/virtio/block/open.h"
 #include "vmm/absent.h"
 #include "vmm/life.h"
@@ -132,12 +135,24 @@ static int put_entropy(struct vmm *vmm, const struct action *a, struct err *e)
 	return 0;
 }
 
+/* The same path again is the same console, with whoever is connected. */
 static int put_serial(struct vmm *vmm, const struct action *a, struct err *e)
 {
-	int r = files_open_console(&vmm->files, &a->serial, e);
+	const char *path = a->serial.socket_path;
+	bool same = vmm->console && strcmp(console_path(vmm->console), path) == 0;
+	struct console *console = same ? vmm->console : NULL;
+	int r = 0;
 
+	if (path[0] && !same)
+		r = console_create(path, vmm->loop, &console, e);
 	if (r < 0)
-		return r;
+		return err_wrap(e, "socket_path cannot be opened");
+	r = files_open_console(&vmm->files, &a->serial, e);
+	if (r < 0)
+		return r; /* there is a path, so there is no socket */
+	if (!same)
+		console_destroy(vmm->console);
+	vmm->console = console;
 	vmm->serial = a->serial;
 	return 0;
 }

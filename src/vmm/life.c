@@ -52,6 +52,12 @@ static void fail_start(struct vmm *vmm)
 	vmm_take_next(vmm);
 }
 
+/* Standard input is left alone when the console is a socket: Ctrl-C is for us then. */
+static int console_in(const struct vmm *vmm)
+{
+	return vmm->console ? -1 : vmm->cfg.stdin_fd;
+}
+
 static void resume(struct vmm *vmm)
 {
 	machine_resume_devices(vmm->machine);
@@ -72,7 +78,7 @@ static void finish_start(struct vmm *vmm)
 		return;
 	}
 	vmm->confined = true;
-	if (term_make_raw(vmm->cfg.stdin_fd) < 0)
+	if (term_make_raw(console_in(vmm)) < 0)
 		log_warn("the terminal on standard input cannot be made raw");
 	if (vmm->cfg.handed)
 		handed_close(vmm->cfg.handed);
@@ -284,6 +290,13 @@ static int check_startable(const struct vmm *vmm, struct err *e)
 	return conf_machine_check(m, e);
 }
 
+static int console_out(const struct vmm *vmm)
+{
+	if (vmm->console)
+		return -1;
+	return vmm->files.console >= 0 ? vmm->files.console : vmm->cfg.stdout_fd;
+}
+
 /* From the configuration and its files; `load': NULL boots the kernel. */
 static int build_machine(struct vmm *vmm, const struct machine_load *load, struct err *e)
 {
@@ -295,8 +308,9 @@ static int build_machine(struct vmm *vmm, const struct machine_load *load, struc
 		.drive_fd = drive_fd,
 		.net_fd = net_fd,
 		.vsock_fd = vmm->files.vsock.fd,
-		.console_out = vmm->files.console >= 0 ? vmm->files.console : vmm->cfg.stdout_fd,
-		.console_in = vmm->cfg.stdin_fd,
+		.console_out = console_out(vmm),
+		.console_in = console_in(vmm),
+		.console = vmm->console,
 		.serial = &vmm->serial,
 		.boot_timer = vmm->cfg.boot_timer,
 		.start = clock_monotonic(),

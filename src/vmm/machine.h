@@ -16,6 +16,7 @@
 #include "devices/end.h"
 
 struct backing;
+struct console;
 struct machine;
 struct snap_in;
 struct snap_out;
@@ -34,6 +35,7 @@ struct machine_cfg { /* everything the caller's; descriptors are duplicated */
 	const int *net_fd;		  /* one for each of config->nets */
 	int vsock_fd;			  /* listens; of config->vsock */
 	int console_out, console_in;	  /* -1: none */
+	struct console *console;	  /* instead of both, longer than the machine; NULL: none */
 	const struct conf_serial *serial; /* limits of the console */
 	bool boot_timer;
 	usec_t start, start_cpu; /* when the start was asked for */

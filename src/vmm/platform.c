@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/fd.h"
 #include "conf/serial.h"
+#include "devices/console.h"
 #include "devices/serial.h"
 #include "devices/vmclock.h"
 #include "devices/vmgenid.h"
@@ -67,7 +68,11 @@ static int build_serial(struct platform *p, const struct platform_where *where,
 	r = add_irq(where->vm, LAYOUT_GSI_COM1, &p->serial_irq, e);
 	if (r < 0)
 		return r;
-	serial = (struct serial_cfg){ .out_fd = out, .in_fd = in };
+	serial = (struct serial_cfg){
+		.out_fd = out,
+		.in_fd = in,
+		.sink = cfg->console ? console_sink(cfg->console) : NULL,
+	};
 	if (cfg->serial && cfg->serial->has_rate_limiter)
 		serial.rate = limit_of(&cfg->serial->rate_limiter);
 	r = serial_create(&serial, cfg->loop, (struct irq){ .fd = p->serial_irq }, &p->serial, e);
@@ -75,6 +80,9 @@ static int build_serial(struct platform *p, const struct platform_where *where,
 		return r;
 	(void)take_fd(&out);
 	(void)take_fd(&in);
+	p->console = cfg->console;
+	if (p->console)
+		console_attach(p->console, p->serial);
 	return add_to_bus(where->ports, LAYOUT_PORT_COM1, SERIAL_PORTS, serial_bus_dev(p->serial),
 			  "COM1", e);
 }
@@ -164,6 +172,8 @@ void platform_fini(struct platform *p)
 	metrics_remove(&p->i8042_group);
 	if (p->has_i8042)
 		i8042_fini(&p->i8042);
+	if (p->console)
+		console_attach(p->console, NULL);
 	serial_destroy(p->serial);
 	fd_close_(&p->vmclock_irq);
 	fd_close_(&p->vmgenid_irq);

@@ -16,11 +16,13 @@
 #include "devices/i8042.h"
 #include "vmm/vm.h"
 
+struct console;
 struct machine_cfg;
 struct serial;
 
 struct platform { /* all owned */
 	struct serial *serial;
+	struct console *console; /* not owned: where COM1 leads; NULL: to descriptors */
 	int serial_irq;
 	struct i8042 i8042;
 	int i8042_irq;

@@ -43,6 +43,7 @@ struct vmm {
 	enum vmm_state state;
 	struct conf_config config;
 	struct conf_serial serial;
+	struct console *console; /* owned; NULL: the console goes to descriptors */
 	struct files files;
 	struct view_board views;
 	struct flush flush;

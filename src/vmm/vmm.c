@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/term.h"
+#include "devices/console.h"
 #include "vmm/life.h"
 #include "vmm/snapshot_create.h"
 
@@ -298,6 +299,7 @@ void vmm_destroy(struct vmm *vmm)
 	loop_remove(vmm->loop, &vmm->inbox_src);
 	mbox_fini(&vmm->inbox);
 	view_board_fini(&vmm->views);
+	console_destroy(vmm->console);
 	files_fini(&vmm->files);
 	conf_config_fini(&vmm->config);
 	free(vmm);

@@ -66,9 +66,20 @@ static void put_key_str(struct text *t, const char *key, const char *value)
 	text_json_str(t, value);
 }
 
+/* Whether it has to be given whatever else is given. */
+static bool is_required(const struct json_table *table, const struct json_field *f)
+{
+	unsigned row = (unsigned)(f - table->fields);
+
+	for (unsigned i = 0; i < table->n; i++)
+		if (row > 0 && table->fields[i].instead_of == row)
+			return false;
+	return f->required && !table->partial;
+}
+
 static void put_field(struct text *t, const struct json_table *table, const struct json_field *f)
 {
-	bool required = f->required && !table->partial;
+	bool required = is_required(table, f);
 
 	text_str(t, "{\"key\":");
 	text_json_str(t, f->key);

@@ -99,8 +99,10 @@ def _base(schema):
 
 
 def fits(schema, value):
-    """Whether enough is there, and of alternatives exactly one."""
+    """Whether enough is there, of alternatives exactly one, and nothing beside what excludes it."""
     given = {k for k, v in value.items() if v is not None}
+    if "not" in schema and set(schema["not"]["required"]) <= given:
+        return False
     return len(given) >= schema.get("minProperties", 0) and (
         "oneOf" not in schema or
         sum(set(one["required"]) <= given for one in schema["oneOf"]) == 1)
