@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/metrics.h"
+#include "base/stage.h"
 #include "base/term.h"
 #include "check_host.h"
 #include "conf/config.h"
@@ -359,6 +360,7 @@ int main(int argc, char **argv)
 	bool stuck;
 	int status;
 
+	stage_mark(STAGE_PROCESS_START);
 	if (fd_fill_standard() < 0) {
 		fprintf(stderr, "A standard descriptor is closed, and /dev/null is no help: %s\n",
 			strerror(errno));

@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mbox.h"
+#include "base/stage.h"
 #include "base/thread.h"
 #include "vmm/vmm.h"
 
@@ -217,13 +218,18 @@ static void serve(struct http_req *req)
 		return;
 	}
 	req->reply.deprecated = out.deprecated;
+	if (r == 0 && out.stream)
+		r = stream_begin(&api->http.streams, req, &e);
 	/* Of an action's error -EBADMSG would be the host's: a damaged file system says so. */
 	if (r == -EBADMSG)
 		reply_undecoded(&req->reply, &e);
 	else if (r < 0)
 		reply_fault(&req->reply, &e);
+	else if (out.stream)
+		reply_stream(&req->reply);
 	else
 		reply_body(&req->reply, out.view, out.body);
+	req->reply.type = out.type;
 	if (r < 0 && fails)
 		counter_inc(fails);
 	http_answer(req);
@@ -390,8 +396,10 @@ static int start(struct api *api, const struct api_cfg *cfg, struct err *e)
 		return r;
 	log_info("Listening on API socket (\"%s\").", api->sock_path);
 	r = start_thread(api, cfg->isolation, e);
-	if (r == 0)
-		log_info("API server started.");
+	if (r < 0)
+		return r;
+	stage_mark(STAGE_API_READY);
+	log_info("API server started.");
 	return r;
 }
 

@@ -17,6 +17,7 @@ enum {
 	DROP_MAX = 1 << 20,    /* bytes of a body too large that are read for the client's sake */
 	HURRY_SECONDS = 1,     /* what the idlest connection has left when all are taken */
 	WAIT_FOR_EVER = -1,
+	LAST_RUNS = 4, /* of the library: the rest of a stream, and its end */
 };
 
 /* --- connections --- */
@@ -112,7 +113,7 @@ static void open_conn(struct http *http, struct MHD_Connection *mhd, void **cont
 
 static void close_conn(struct http *http, struct http_conn *conn)
 {
-	if (!conn->refused)
+	if (!conn->refused && !conn->streams)
 		http->nconns--;
 	if (conn->drain) {
 		int fd = fcntl(fd_of(conn->mhd), F_DUPFD_CLOEXEC, 0);
@@ -203,6 +204,8 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 		return;
 	if (req->holder)
 		*req->holder = NULL;
+	if (req->stream)
+		stream_end(req);
 	req->conn->req = NULL;
 	heard_from(req->conn);
 	if (req->prev)
@@ -245,7 +248,9 @@ static void refuse_size(struct http_req *req, unsigned long long len)
 
 static enum MHD_Result send_reply(struct http_req *req)
 {
-	if (reply_send(req->conn->mhd, &req->reply) < 0)
+	int r = req->stream ? stream_send(req) : reply_send(req->conn->mhd, &req->reply);
+
+	if (r < 0)
 		return MHD_NO;
 	req->state = HTTP_SENT;
 	return MHD_YES;
@@ -396,6 +401,18 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 	return MHD_NO;
 }
 
+int http_req_fd(const struct http_req *req)
+{
+	return fd_of(req->conn->mhd);
+}
+
+void http_req_stream(struct http_req *req, struct stream *stream)
+{
+	req->stream = stream;
+	req->conn->streams = true;
+	req->conn->http->nconns--;
+}
+
 void http_answer(struct http_req *req)
 {
 	req->state = HTTP_READY;
@@ -453,10 +470,15 @@ int http_init(struct http *http, const struct http_cfg *cfg, struct loop *loop, 
 
 	*http = (struct http){ .cfg = *cfg, .loop = loop };
 	drain_init(&http->drain, loop);
+	r = streams_init(&http->streams, loop, e);
+	if (r < 0)
+		return r;
 	http->daemon = start_daemon(http, *listen_fd);
-	if (!http->daemon)
+	if (!http->daemon) {
+		streams_fini(&http->streams);
 		return err_set(e, ERR_INTERNAL, -ENOMEM,
 			       "The HTTP server cannot be started: out of memory or descriptors");
+	}
 	(void)take_fd(listen_fd);
 	info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	http->src = (struct loop_src){ .fd = info->epoll_fd, .events = EPOLLIN, .fn = on_ready };
@@ -482,10 +504,13 @@ void http_fini(struct http *http)
 		req->suspended = false;
 		MHD_resume_connection(req->conn->mhd);
 	}
-	(void)MHD_run(http->daemon); /* sends what is due, too */
+	streams_close(&http->streams);
+	for (int i = 0; i < LAST_RUNS; i++)
+		(void)MHD_run(http->daemon); /* sends what is due, too */
 	loop_remove(http->loop, &http->src);
 	MHD_stop_daemon(http->daemon);
 	http->daemon = NULL;
+	streams_fini(&http->streams);
 	drain_fini(&http->drain);
 }
 

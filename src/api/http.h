@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP on a Unix socket: the only file that talks to libmicrohttpd, beside reply.c.
+ * HTTP on a Unix socket: the only file that talks to libmicrohttpd, beside reply.c and
+ * stream.c.
  *
  * The library gets no thread: its epoll descriptor is a source in our loop, and
  * http_turn() runs it. A request is collected into a capped buffer, handed to `serve'
@@ -16,11 +17,12 @@
 #include "api/drain.h"
 #include "api/reply.h"
 #include "api/route.h"
+#include "api/stream.h"
 #include "base/loop.h"
 
 enum {
 	HTTP_CONNECTIONS = 10, /* contract, 1.1; further ones get a 503 */
-	HTTP_SLOTS = 16,       /* HTTP_CONNECTIONS and those that are being refused */
+	HTTP_SLOTS = 18,       /* HTTP_CONNECTIONS, streams, and those that are being refused */
 };
 
 struct MHD_Daemon;
@@ -34,6 +36,7 @@ struct http_conn {
 	bool hurried;		    /* has one second to say something */
 	struct http_req *req;	    /* NULL: between two requests */
 	bool drain;		    /* answered before everything was read */
+	bool streams;		    /* does not count any more */
 	usec_t heard;		    /* when the client last gave a sign of life */
 };
 
@@ -58,6 +61,7 @@ struct http_req {
 	bool refused;	/* the reply is filled already; the body is only read away */
 	bool suspended;
 	struct reply reply;
+	struct stream *stream; /* NULL: it has a plain reply */
 	/* Where the server of this request keeps its pointer: set to NULL when it goes away. */
 	struct http_req **holder;
 	struct http_req *prev, *next; /* http->reqs */
@@ -74,6 +78,7 @@ struct http {
 	struct loop_src src; /* the library's epoll descriptor */
 	struct MHD_Daemon *daemon;
 	struct drain drain;
+	struct streams streams;
 	struct http_conn conns[HTTP_SLOTS];
 	unsigned nconns; /* that are served */
 	struct http_req *reqs;
@@ -95,6 +100,10 @@ void http_fini(struct http *http);
 
 /* One turn of the loop and of the library. -errno of epoll. */
 must_check int http_turn(struct http *http);
+
+/* For stream.c: the socket; the request will be answered by the stream. */
+must_check int http_req_fd(const struct http_req *req);
+void http_req_stream(struct http_req *req, struct stream *stream);
 
 /* The reply of a request in service has been filled; also from within `serve'. */
 void http_answer(struct http_req *req);

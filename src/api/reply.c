@@ -63,6 +63,11 @@ void reply_body(struct reply *reply, struct view *view, const char *body)
 	succeed(reply, MHD_HTTP_OK);
 }
 
+void reply_stream(struct reply *reply)
+{
+	succeed(reply, MHD_HTTP_OK);
+}
+
 /* Length of the UTF-8 sequence at s, or 0 when it is none (RFC 3629, 4). */
 static unsigned utf8_len(const unsigned char *s)
 {
@@ -139,8 +144,9 @@ static bool add_headers(struct MHD_Response *response, const struct reply *reply
 		       MHD_YES &&
 	       (!reply->deprecated ||
 		MHD_add_response_header(response, "Deprecation", "true") == MHD_YES) &&
-	       (!reply->body || MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-							"application/json") == MHD_YES);
+	       (!reply->body ||
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+					reply->type ? reply->type : "application/json") == MHD_YES);
 }
 
 int reply_send(struct MHD_Connection *conn, const struct reply *reply)

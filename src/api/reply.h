@@ -22,6 +22,7 @@ struct reply {
 	bool deprecated;
 	struct view *view; /* owned; holds the body, or NULL */
 	const char *body;  /* NULL: none */
+	const char *type;  /* of the body; NULL: JSON */
 	char text[REPLY_TEXT_MAX];
 };
 
@@ -32,6 +33,9 @@ void reply_done(struct reply *reply);
 
 /* 200; takes the view over. A constant body comes without a view. */
 void reply_body(struct reply *reply, struct view *view, const char *body);
+
+/* 200, and what follows is not ours to send: see stream.h. */
+void reply_stream(struct reply *reply);
 
 /* {"fault_message":...}; the kind decides the status. */
 void reply_fault(struct reply *reply, const struct err *e);

@@ -43,6 +43,8 @@ must_check int r_machine_put(const struct route_call *call, struct route_out *ou
 must_check int r_machine_patch(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_net_put(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_net_patch(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_events_get(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_metrics_get(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_metrics_put(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_serial_put(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_snapshot_create_put(const struct route_call *call, struct route_out *out,

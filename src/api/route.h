@@ -41,9 +41,9 @@ struct route_call {
 /*
  * What became of a request: either `body' is the reply (200; the view that holds it,
  * or NULL for a constant, is the caller's to put), or `submit' says that *action was
- * filled and is to be handed to the vmm. A handler sets `deprecated', before an error
- * too, when the request used what will go away: the answer then says so in its header
- * `Deprecation: true', whatever becomes of the request.
+ * filled and is to be handed to the vmm, or `stream' that events follow. A handler sets
+ * `deprecated', before an error too, when the request used what will go away: the answer then says
+ * so in its header `Deprecation: true', whatever becomes of the request.
  */
 struct route_out {
 	struct action *action; /* the caller's, set before route() */
@@ -51,6 +51,8 @@ struct route_out {
 	bool deprecated;
 	struct view *view;
 	const char *body;
+	const char *type;  /* of the body; NULL: JSON */
+	bool stream;	   /* the answer is the stream of events */
 	const char *timed; /* "pause vm": the log wants to know how long it took */
 };
 

@@ -179,7 +179,6 @@ bool log_limit_pass(struct log_limit *limit, uint64_t *ret_suppressed)
 
 		if (used >= BURST) {
 			__atomic_fetch_add(&limit->suppressed, 1, __ATOMIC_RELAXED);
-			counter_inc(&log_metrics.rate_limited_log_count);
 			return false;
 		}
 		if (__atomic_compare_exchange_n(&limit->window, &old,

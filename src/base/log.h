@@ -86,5 +86,7 @@ must_check bool log_limit_pass(struct log_limit *limit, uint64_t *ret_suppressed
 				log_warn("%llu lines like the next were suppressed", \
 					 (unsigned long long)lost_);                 \
 			log_at(level, __VA_ARGS__);                                  \
+		} else {                                                             \
+			counter_inc(&log_metrics.rate_limited_log_count);            \
 		}                                                                    \
 	} while (0)

@@ -19,6 +19,8 @@ void stage_mark_at(enum stage stage, usec_t when)
 {
 	usec_t no = 0;
 
+	if (stage_reached(stage) > 0)
+		return;
 	(void)__atomic_compare_exchange_n(&reached[stage], &no, when, false, __ATOMIC_RELAXED,
 					  __ATOMIC_RELAXED);
 }

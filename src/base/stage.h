@@ -20,9 +20,9 @@ enum stage {
 	STAGES,
 };
 
-/* The first time counts. Cheap when it has been marked before. */
+/* The first time counts. Cheap when it has been marked before. `when' is monotonic. */
 void stage_mark(enum stage stage);
-void stage_mark_at(enum stage stage, usec_t when); /* on the monotonic clock */
+void stage_mark_at(enum stage stage, usec_t when);
 
 /* A machine is about to be built: what an earlier attempt has reached is forgotten. */
 void stage_forget_machine(void);

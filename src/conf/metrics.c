@@ -3,29 +3,27 @@
 
 #include <string.h>
 
+#include "base/fault.h"
 #include "conf/decode.h"
 
 enum { VALUE_MAX = 1024 }; /* bytes of a property's value, and the NUL */
 
-/* Neither is strict: the contract has it so, and the object is read by both. */
-static const struct json_field fields[] = {
-	JSON_ROW("metrics_path", JSON_STRING, conf_metrics, metrics_path, .required = true),
-	JSON_ROW("emit_id", JSON_BOOL, conf_metrics, emit_id),
+/* As decoded: the properties have any names. */
+struct body {
+	struct conf_metrics metrics;
+	struct json_value properties;
 };
+
+static const struct json_field fields[] = {
+	JSON_ROW("metrics_path", JSON_STRING, body, metrics.metrics_path, .required = true),
+	JSON_ROW("emit_id", JSON_BOOL, body, metrics.emit_id),
+	JSON_ROW("properties", JSON_ANY, body, properties),
+};
+
+/* Not strict: the contract has it so. */
 static const struct json_table table = {
 	.name = "struct MetricsConfig",
 	JSON_FIELDS(fields),
-};
-
-struct free_part { /* whose members have any names */
-	struct json_value properties;
-};
-static const struct json_field free_fields[] = {
-	JSON_ROW("properties", JSON_ANY, free_part, properties, .nullable = true),
-};
-static const struct json_table free_table = {
-	.name = "struct MetricsConfig",
-	JSON_FIELDS(free_fields),
 };
 
 static int check_new(struct json_value properties, const char *key, struct err *e)
@@ -44,7 +42,7 @@ static int read_properties(struct json_value properties, struct conf_metrics *m,
 	struct text t;
 
 	text_init(&t, m->properties, sizeof(m->properties));
-	if (!json_given(properties))
+	if (!properties.node)
 		return 0;
 	if (!json_is_object(properties))
 		return err_set(e, ERR_INVALID, -EBADMSG,
@@ -75,21 +73,22 @@ static int read_properties(struct json_value properties, struct conf_metrics *m,
 
 int conf_metrics_decode(struct json_value v, struct conf_metrics *ret, struct err *e)
 {
-	struct free_part part = { 0 };
+	autofree struct body *body = FAULT(-ENOMEM) < 0 ? NULL : calloc(1, sizeof(*body));
 	int r;
 
-	memset(ret, 0, sizeof(*ret));
-	r = json_decode(v, &table, ret, NULL, e);
+	if (!body)
+		return err_set(e, ERR_INTERNAL, -ENOMEM,
+			       "no memory for the metrics' configuration");
+	r = json_decode(v, &table, body, NULL, e);
 	if (r == 0)
-		r = json_decode(v, &free_table, &part, NULL, e);
-	if (r == 0)
-		r = read_properties(part.properties, ret, e);
+		r = read_properties(body->properties, &body->metrics, e);
 	if (r < 0)
 		return r;
-	if (ret->metrics_path[0] == '\0')
+	if (body->metrics.metrics_path[0] == '\0')
 		return err_set(e, ERR_INVALID, -ENOENT,
 			       "Cannot initialize the metrics system due to bad user input: No "
 			       "such file or directory (os error 2)");
+	*ret = body->metrics;
 	return 0;
 }
 

@@ -13,8 +13,10 @@
 
 #include <string.h>
 
+#include "base/events.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/stage.h"
 #include "base/term.h"
 #include "vmm/drive_patch.h"
 #include "vmm/snapshot_create.h"
@@ -65,6 +67,7 @@ static void resume(struct vmm *vmm)
 	machine_run(vmm->machine);
 	vmm->state = VMM_RUNNING;
 	flush_thaw(&vmm->flush);
+	event_emit("resumed", NULL);
 }
 
 /* All vCPUs are isolated and parked: isolate main, then let the guest run. */
@@ -87,11 +90,13 @@ static void finish_start(struct vmm *vmm)
 		machine_tell_loaded(vmm->machine);
 		vmm->state = VMM_PAUSED;
 		flush_freeze(&vmm->flush);
+		event_emit("loaded", NULL);
 		if (vmm->resume_loaded)
 			resume(vmm);
 	} else {
 		machine_run(vmm->machine);
 		vmm->state = VMM_RUNNING;
+		event_emit("started", NULL);
 	}
 	vmm_succeed(vmm);
 }
@@ -133,6 +138,7 @@ static void go_on_pausing(struct vmm *vmm)
 		loop_timer_cancel(vmm->loop, &vmm->settle);
 		vmm->state = VMM_PAUSED;
 		flush_freeze(&vmm->flush);
+		event_emit("paused", NULL);
 		vmm_succeed(vmm);
 	} else if (late(vmm, PAUSE_LIMIT_S)) {
 		give_up_pause(vmm, parked);
@@ -238,6 +244,7 @@ static void on_end(struct loop_src *src, uint32_t events)
 		return;
 	vmm->end = machine_end_reason(vmm->machine);
 	log_info("Vmm is stopping.");
+	event_emit(end_reason_name(vmm->end), NULL);
 	vmm->state = VMM_ENDING;
 	drive_patch_drop(vmm);
 	snapshot_create_drop(vmm);
@@ -257,12 +264,15 @@ static void on_end(struct loop_src *src, uint32_t events)
 static void on_boot_timer(struct loop_src *src, uint32_t events)
 {
 	struct vmm *vmm = container_of(src, struct vmm, boot_timer_src);
+	const struct boot_timer *timer = machine_boot_timer(vmm->machine);
 	char text[BOOT_TIMER_TEXT_MAX];
 
 	(void)events;
 	(void)fd_event_take(src->fd);
-	if (boot_timer_text(machine_boot_timer(vmm->machine), text))
-		log_info("%s", text);
+	if (!boot_timer_text(timer, text))
+		return;
+	log_info("%s", text);
+	stage_mark_at(STAGE_BOOT_TIMER, timer->start + timer->took);
 }
 
 static int watch_machine(struct vmm *vmm, struct err *e)

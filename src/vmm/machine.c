@@ -7,6 +7,7 @@
 
 #include "base/fault.h"
 #include "base/fd.h"
+#include "base/stage.h"
 #include "devices/serial.h"
 #include "vmm/build.h"
 #include "vmm/x86/cpu.h"
@@ -89,6 +90,8 @@ static int boot(struct machine *m, const struct machine_cfg *cfg, struct err *e)
 	int r = build_boot(m, cfg, &kernel, e);
 
 	if (r == 0)
+		stage_mark(STAGE_KERNEL_LOADED);
+	if (r == 0)
 		r = cpu_create(&m->kvm, cfg->config, &cpu, e);
 	if (r == 0)
 		r = build_vcpus(m, cfg, e);
@@ -146,15 +149,18 @@ static int build(struct machine *m, const struct machine_cfg *cfg, struct err *e
 
 	if (r < 0)
 		return r;
+	stage_forget_machine();
 	r = kvm_open_with(cfg->config->has_cpu ? &cfg->config->cpu : NULL, &m->kvm, e);
 	if (r < 0)
 		return r;
 	r = vm_create(&m->kvm, &m->vm, e);
 	if (r < 0)
 		return r;
+	stage_mark(STAGE_VM_CREATED);
 	r = build_memory(m, cfg, e);
 	if (r < 0)
 		return r;
+	stage_mark(STAGE_MEMORY);
 	r = cmdline_init(&m->cmdline, source->has_boot_args ? source->boot_args : NULL, e);
 	if (r < 0)
 		return r;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/events.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "mem/image.h"
@@ -116,6 +117,7 @@ static int go_on(struct snapshot_job *job, struct err *e)
 		return err_wrap(e, "Cannot write the snapshot, the microVM is paused as before");
 	log_info("Snapshot: %zu bytes of state, %zu of %zu MiB of memory", job->state.out.len,
 		 job->image.written >> 20, job->image.from->size >> 20);
+	event_emit("snapshot-created", "path", job->conf.snapshot_path, NULL);
 	return ACTION_DONE;
 }
 

@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/stage.h"
 
 static void set_state(struct vcpu *v, enum vcpu_state state)
 {
@@ -58,11 +59,14 @@ static void handle_mmio(struct vcpu *v)
 	usec_t begun = clock_monotonic();
 
 	if (run->mmio.is_write) {
-		bus_write(v->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+		if (bus_write(v->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len))
+			stage_mark_at(STAGE_FIRST_DEVICE, begun);
 		count_exit(&m->exit_mmio_write, &m->exit_mmio_write_agg, begun);
 		return;
 	}
-	if (!bus_read(v->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len))
+	if (bus_read(v->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len))
+		stage_mark_at(STAGE_FIRST_DEVICE, begun);
+	else
 		memset(run->mmio.data, 0, sizeof(run->mmio.data));
 	count_exit(&m->exit_mmio_read, &m->exit_mmio_read_agg, begun);
 }
@@ -109,6 +113,7 @@ static void handle_exit(struct vcpu *v)
 /* Runs the guest until an order may have come or the machine is to end. */
 static void run_guest(struct vcpu *v)
 {
+	stage_mark(STAGE_FIRST_RUN);
 	while (end_requested(v->end) == END_NONE) {
 		if (ioctl(v->fd, KVM_RUN, 0) == 0) {
 			handle_exit(v);

@@ -17,6 +17,15 @@ void view_board_fini(struct view_board *board)
 	pthread_mutex_destroy(&board->lock);
 }
 
+struct view *view_create(size_t len)
+{
+	struct view *view = FAULT(-ENOMEM) < 0 ? NULL : malloc(sizeof(*view) + len);
+
+	if (view)
+		*view = (struct view){ .refs = 1 };
+	return view;
+}
+
 int view_publish(struct view_board *board, const char *instance, const char *machine_config,
 		 const char *vm_config)
 {

@@ -31,6 +31,13 @@ void view_board_fini(struct view_board *board);
 must_check int view_publish(struct view_board *board, const char *instance,
 			    const char *machine_config, const char *vm_config);
 
+/*
+ * A view of the caller's own, with room for a text of len bytes and nothing in it: for
+ * replies that are made when they are asked for. Give it back with view_put(). NULL: no
+ * memory.
+ */
+must_check struct view *view_create(size_t len);
+
 /* The newest view, never NULL after the first view_publish(). Give it back with view_put(). */
 struct view *view_get(struct view_board *board);
 void view_put(struct view *view);

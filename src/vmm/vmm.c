@@ -54,13 +54,19 @@ static int publish(struct vmm *vmm)
 
 /* --- actions --------------------------------------------------------------- */
 
-static counter_t *latency_of(struct vmm *vmm, enum action_type type)
+static counter_t *latency_of(struct vmm *vmm, const struct action *a)
 {
-	switch (type) {
+	switch (a->type) {
 	case ACTION_PAUSE:
 		return &vmm->latencies.vmm_pause_vm;
 	case ACTION_RESUME:
 		return &vmm->latencies.vmm_resume_vm;
+	case ACTION_SNAPSHOT_CREATE:
+		return a->snapshot_create.snapshot_type == CONF_SNAPSHOT_DIFF
+			       ? &vmm->latencies.vmm_diff_create_snapshot
+			       : &vmm->latencies.vmm_full_create_snapshot;
+	case ACTION_SNAPSHOT_LOAD:
+		return &vmm->latencies.vmm_load_snapshot;
 	default: /* nobody wants to know of the others */
 		return NULL;
 	}
@@ -69,7 +75,7 @@ static counter_t *latency_of(struct vmm *vmm, enum action_type type)
 static void answer(struct vmm *vmm)
 {
 	struct action *a = vmm->current;
-	counter_t *took = latency_of(vmm, a->type);
+	counter_t *took = latency_of(vmm, a);
 
 	if (took && a->err.code == 0)
 		counter_set(took, clock_monotonic() - vmm->current_since);

@@ -82,7 +82,7 @@ def test_duplicate_property(wisp):
 
 
 def test_unknown_keys_are_ignored(wisp):
-    put(wisp, properties=None, something={"else": 1})
+    put(wisp, something={"else": 1})
 
 
 # --- when lines are written, and what is in them ---
@@ -368,3 +368,89 @@ def test_drives_count_what_the_guest_did(start_wisp, tmp_path):
     assert sum(line["interrupts"]["triggers"] for line in got) > 0
     assert sum(line["vcpu"]["exit_mmio_write"] for line in got) > 0
     assert sum(line["vcpu"]["exit_mmio_read"] for line in got) > 0
+
+
+# --- GET /metrics ---
+
+def scrape(vm):
+    """The text as Debian's Prometheus client reads it: name and labels -> value."""
+    parser = pytest.importorskip("prometheus_client.openmetrics.parser",
+                                 reason="python3-prometheus-client is not installed")
+    reply = vm.api.get("/metrics")
+    assert reply.status == 200
+    assert reply.headers["Content-Type"] == (
+        "application/openmetrics-text; version=1.0.0; charset=utf-8")
+    found = {}
+    for family in parser.text_string_to_metric_families(reply.body.decode()):
+        assert family.type in ("counter", "gauge"), family
+        for sample in family.samples:
+            key = (sample.name, *sorted(sample.labels.items()))
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def test_openmetrics_before_the_start(wisp):
+    found = scrape(wisp)
+    assert found[("wisp_get_api_requests_instance_info_count_total",)] >= 1
+    stages = {key[1][1] for key in found if key[0] == "wisp_boot_stage_seconds"}
+    assert stages == {"process_start", "api_ready"}
+    assert not any(key[0].startswith("wisp_block") for key in found)
+
+
+@pytest.mark.anykvm
+def test_openmetrics_are_totals_of_the_lines(wisp):
+    """Sums of all lines are what the text says; drives are labels."""
+    put(wisp)
+    wisp.drive("rootfs", payload.make_disk(wisp.where / "a.img"), root=True)
+    boot(wisp)
+    for _ in range(3):
+        assert wisp.api.get("/version").status == 200
+        flush(wisp)
+    flush(wisp)
+    found = scrape(wisp)
+    total = sum(line["get_api_requests"]["vmm_version_count"] for line in lines(wisp))
+    assert total == found[("wisp_get_api_requests_vmm_version_count_total",)] == 3
+    assert ("wisp_block_read_bytes_total", ("id", "rootfs")) in found
+    latency = lines(wisp)[-1]["latencies_us"]["pause_vm"]
+    assert found[("wisp_latencies_us_pause_vm",)] == latency
+    # Every field of every group that exists, and no group of a device that does not.
+    for name in ("uart", "i8042", "vcpu", "logger", "seccomp", "signals", "put_api_requests"):
+        for field in metrics.GROUPS[name]:
+            whole = f"wisp_{name}_{field}"
+            keys = [(f"{whole}_sum_us_total",), (f"{whole}_min_us",), (f"{whole}_max_us",)]
+            for key in keys if field.endswith("_agg") else [(f"{whole}_total",)]:
+                assert key in found
+    assert not any(key[0].startswith("wisp_balloon") for key in found)
+
+
+@pytest.mark.anykvm
+def test_boot_stages_come_in_order(start_wisp):
+    vm = start_wisp("--boot-timer")
+    boot(vm, "stages")
+    vm.expect("TIMED")
+    order = ("process_start", "api_ready", "vm_created", "memory", "kernel_loaded",
+             "first_vcpu_run", "first_device", "boot_timer")
+    end = time.monotonic() + host.deadline(10)
+    while True:
+        found = scrape(vm)
+        stages = {key[1][1]: value for key, value in found.items()
+                  if key[0] == "wisp_boot_stage_seconds"}
+        if "boot_timer" in stages or time.monotonic() > end:
+            break
+    assert set(stages) == set(order)
+    assert [stages[name] for name in order] == sorted(stages.values())
+    assert stages["process_start"] == 0
+
+
+@pytest.mark.anykvm
+def test_a_failed_start_leaves_no_stages_behind(wisp):
+    wisp.machine()
+    wisp.boot_source(payload.make_disk(wisp.where / "no-kernel"))
+    assert wisp.api.put("/actions", {"action_type": "InstanceStart"}).status == 400
+    boot(wisp)
+    found = scrape(wisp)
+    stages = [found[("wisp_boot_stage_seconds", ("stage", name))]
+              for name in ("api_ready", "vm_created", "memory", "kernel_loaded",
+                           "first_vcpu_run")]
+    assert stages == sorted(stages)

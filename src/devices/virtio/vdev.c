@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/events.h"
 #include "base/fd.h"
 #include "base/log.h"
 
@@ -78,6 +79,7 @@ static void interrupt(struct vdev *dev, uint32_t bits)
 
 void vdev_fail(struct vdev *dev, const char *fmt, ...)
 {
+	uint64_t lost; /* said by the log */
 	char why[160];
 	va_list ap;
 
@@ -89,6 +91,8 @@ void vdev_fail(struct vdev *dev, const char *fmt, ...)
 	dev->status |= VDEV_NEEDS_RESET;
 	count(dev->count.event_fails);
 	log_guest(LOG_WARN, "%s needs a reset: %s", dev->name, why);
+	if (log_limit_pass(&dev->failures, &lost))
+		event_emit("device-needs-reset", "device", dev->name, "reason", why, NULL);
 	interrupt(dev, VDEV_ISR_CONFIG);
 }
 

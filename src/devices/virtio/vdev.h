@@ -25,6 +25,7 @@
 
 #include "base/counter.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/state.h"
 #include "devices/irq.h"
@@ -118,7 +119,8 @@ struct vdev { /* embedded in the device */
 	const struct vdev_class *class;
 	char name[96]; /* for logs: block `rootfs' */
 	struct vdev_counters count;
-	counter_t ignored; /* register accesses that meant nothing */
+	counter_t ignored;	   /* register accesses that meant nothing */
+	struct log_limit failures; /* (L) for events, of this device alone */
 
 	struct loop *loop;	/* NULL until attached */
 	const struct gmem *mem; /* machine's; constant after attach */

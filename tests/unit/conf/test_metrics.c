@@ -16,8 +16,6 @@ TEST(what_is_not_given)
 {
 	CHECK_EQ(parse("{\"metrics_path\":\"/m\",\"later\":[1]}"), 0); /* not strict */
 	CHECK(strcmp(m.metrics_path, "/m") == 0 && !m.emit_id && m.properties[0] == '\0');
-	CHECK_EQ(parse("{\"metrics_path\":\"/m\",\"properties\":null}"), 0);
-	CHECK_EQ(m.properties[0], '\0');
 }
 
 TEST(properties_are_kept_as_they_will_be_printed)
@@ -75,6 +73,8 @@ TEST(bad_bodies)
 		{ "{\"metrics_path\":\"m\",\"emit_id\":1}", -EBADMSG,
 		  "invalid type: integer `1`*" },
 		{ "{\"metrics_path\":\"m\",\"properties\":\"a\"}", -EBADMSG,
+		  "invalid type of `properties`, expected a map of strings" },
+		{ "{\"metrics_path\":\"m\",\"properties\":null}", -EBADMSG,
 		  "invalid type of `properties`, expected a map of strings" },
 		{ "{\"metrics_path\":\"m\",\"properties\":{\"a\":null}}", -EBADMSG,
 		  "invalid type: null, *" },

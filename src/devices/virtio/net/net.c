@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/events.h"
 #include "base/fault.h"
 #include "base/fd.h"
 #include "devices/virtio/net/device.h"
@@ -208,6 +209,7 @@ void net_on_link(struct net_backend *b, bool up)
 	struct net *net = b->net;
 
 	b->down = !up;
+	event_emit(up ? "backend-returned" : "backend-lost", "device", vdev_name(&net->vdev), NULL);
 	vdev_config_changed(&net->vdev);
 	/* What waited for the old connection need not wait any more. */
 	net->tx.blocked = false;
