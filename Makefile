@@ -125,10 +125,11 @@ HOSTCC	?= $(CC)
 SECCOMP	:= build/tools/wisp-seccomp
 FILTERS	:= $(foreach k,vmm api vcpu names,$(O)/gen/seccomp_$(k).h)
 
-$(SECCOMP): $(wildcard tools/seccomp/*.[ch]) src/base/err.c src/base/err.h src/base/cc.h src/jail/filter_file.h
+$(SECCOMP): $(wildcard tools/seccomp/*.[ch] src/json/*.[ch] src/base/*.h) \
+		$(foreach b,err fault text,src/base/$(b).c) src/jail/filter_file.h
 	$(Q)printf '  %-7s %s\n' HOSTCC $@
 	$(Q)mkdir -p $(@D) && $(HOSTCC) $(CSTD) -O1 -g $(filter-out -Wstack-usage=%,$(WARN)) -Isrc \
-		$(filter %.c,$^) -lseccomp -o $@.$$$$ && mv $@.$$$$ $@
+		$(filter %.c,$^) -lseccomp $(libs.json) -o $@.$$$$ && mv $@.$$$$ $@
 
 $(O)/gen/seccomp_names.h: $(SECCOMP)
 	$(call say,GEN)

@@ -26,7 +26,7 @@ static int set_attributes(scmp_filter_ctx ctx)
  * A 32-bit condition is a masked one. The library's SCMP_A1_32 only truncates the value it is
  * given and still compares all 64 bits, so that a sign-extended request would not match.
  */
-static int add_rule(scmp_filter_ctx ctx, const struct policy_rule *rule)
+static int add_rule(scmp_filter_ctx ctx, const struct policy_rule *rule, uint32_t action)
 {
 	struct scmp_arg_cmp cmps[POLICY_ARGS];
 	unsigned n = 0;
@@ -34,13 +34,16 @@ static int add_rule(scmp_filter_ctx ctx, const struct policy_rule *rule)
 	for (unsigned i = 0; i < POLICY_ARGS; i++) {
 		const struct policy_cmp *c = &rule->cmp[i];
 
-		if (c->mask == UINT64_MAX)
+		if (c->op != 0)
+			cmps[n++] = (struct scmp_arg_cmp){ i, (enum scmp_compare)c->op, c->value,
+							   0 };
+		else if (c->mask == UINT64_MAX)
 			cmps[n++] = (struct scmp_arg_cmp){ i, SCMP_CMP_EQ, c->value, 0 };
 		else if (c->mask != 0)
 			cmps[n++] = (struct scmp_arg_cmp){ i, SCMP_CMP_MASKED_EQ, c->mask,
 							   c->value };
 	}
-	return seccomp_rule_add_exact_array(ctx, SCMP_ACT_ALLOW, rule->nr, n, cmps);
+	return seccomp_rule_add_exact_array(ctx, action, rule->nr, n, cmps);
 }
 
 static int export_program(scmp_filter_ctx ctx, struct policy_program *ret)
@@ -65,7 +68,9 @@ static int export_program(scmp_filter_ctx ctx, struct policy_program *ret)
 
 int policy_compile(struct policy *p, struct policy_program *ret, struct err *e)
 {
-	auto_context scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
+	const bool given = p->default_action != p->match_action;
+	const uint32_t action = given ? p->match_action : SCMP_ACT_ALLOW;
+	auto_context scmp_filter_ctx ctx = seccomp_init(given ? p->default_action : SCMP_ACT_TRAP);
 	int r;
 
 	p->line = 0;
@@ -77,7 +82,7 @@ int policy_compile(struct policy *p, struct policy_program *ret, struct err *e)
 			       strerror(-r));
 	for (unsigned i = 0; i < p->n; i++) {
 		p->line = p->rules[i].line;
-		r = add_rule(ctx, &p->rules[i]);
+		r = add_rule(ctx, &p->rules[i], action);
 		if (r < 0)
 			return err_set(e, ERR_INVALID, r,
 				       "libseccomp refuses the rule for `%s': %s", p->rules[i].name,

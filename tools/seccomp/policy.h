@@ -3,8 +3,9 @@
  * A seccomp policy as text (docs/seccomp.md has the grammar), read into rules and
  * compiled to a filter program.
  *
- * The result allows what a rule allows, raises SIGSYS for every other call, and
- * kills the process for calls of a foreign architecture or of x32.
+ * The result allows what a rule allows, raises SIGSYS for every other call (or does
+ * what a JSON file says: policy_json.h), and kills the process for calls of a foreign architecture
+ * or of x32.
  *
  * Both functions leave the line they worked on in policy->line, 0 when the fault
  * belongs to no line; the caller puts file and line before the message.
@@ -26,6 +27,7 @@ enum {
 struct policy_cmp {    /* (argument & mask) == value */
 	uint64_t mask; /* 0: argument is not looked at */
 	uint64_t value;
+	int op; /* not 0: one of enum scmp_compare, of the whole register with `value' */
 };
 
 struct policy_rule { /* all of cmp[] must hold */
@@ -39,6 +41,8 @@ struct policy {
 	struct policy_rule rules[POLICY_RULES_MAX];
 	unsigned n;
 	unsigned line;
+	/* libseccomp's; both 0: what a rule matches is allowed, the rest raises SIGSYS */
+	uint32_t default_action, match_action;
 };
 
 struct policy_program {

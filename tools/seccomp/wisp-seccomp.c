@@ -9,12 +9,15 @@
 
 #include "jail/filter_file.h"
 #include "policy.h"
+#include "policy_json.h"
 
 static const char usage[] =
 	"usage: wisp-seccomp --header NAME POLICY       C array filter_NAME\n"
 	"       wisp-seccomp --names                    C table of the names of system calls\n"
 	"       wisp-seccomp --file VMM API VCPU        filter file for --seccomp-filter\n"
-	"All write to standard output. The grammar of a policy is in docs/seccomp.md.\n";
+	"       wisp-seccomp --json FILTERS             the same from Firecracker's JSON\n"
+	"       wisp-seccomp -i FILTERS -o FILE [-t x86_64]  likewise, called as seccompiler-bin is\n"
+	"All but the last write to standard output. The grammars are in docs/seccomp.md.\n";
 
 static void file_close_(FILE **f)
 {
@@ -79,22 +82,117 @@ static int write_names(void)
 	return 0;
 }
 
-static int write_file(char *const paths[FILTER_FILE_KINDS])
+static struct policy_program progs[FILTER_FILE_KINDS];
+
+static void put_file(FILE *out)
 {
-	static struct policy_program progs[FILTER_FILE_KINDS];
 	struct filter_file_head head = { .magic = FILTER_FILE_MAGIC };
 
+	for (unsigned i = 0; i < FILTER_FILE_KINDS; i++)
+		head.n[i] = progs[i].n;
+	fwrite(&head, sizeof(head), 1, out);
+	for (unsigned i = 0; i < FILTER_FILE_KINDS; i++)
+		fwrite(progs[i].insns, sizeof(progs[i].insns[0]), progs[i].n, out);
+}
+
+static int write_file(char *const paths[FILTER_FILE_KINDS])
+{
 	for (unsigned i = 0; i < FILTER_FILE_KINDS; i++) {
 		int r = build(paths[i], &progs[i]);
 
 		if (r < 0)
 			return r;
-		head.n[i] = progs[i].n;
 	}
-	fwrite(&head, sizeof(head), 1, stdout);
-	for (unsigned i = 0; i < FILTER_FILE_KINDS; i++)
-		fwrite(progs[i].insns, sizeof(progs[i].insns[0]), progs[i].n, stdout);
+	put_file(stdout);
 	return 0;
+}
+
+/* --- Firecracker's JSON ------------------------------------------------------------- */
+
+enum { JSON_MAX = 1 << 20 }; /* bytes */
+
+static int build_json(const char *text, size_t len, struct err *e)
+{
+	static const char *const kinds[FILTER_FILE_KINDS] = { "vmm", "api", "vcpu" };
+	autofree struct policy *p = malloc(sizeof(*p));
+	auto_json struct json_doc *doc = NULL;
+	int r = p ? json_parse(text, len, &doc, e)
+		  : err_set(e, ERR_INTERNAL, -ENOMEM, "out of memory");
+
+	if (r == 0)
+		r = policy_check_kinds(json_root(doc), kinds, ARRAY_SIZE(kinds), e);
+	for (unsigned i = 0; i < FILTER_FILE_KINDS && r == 0; i++) {
+		memset(p, 0, sizeof(*p));
+		r = policy_read_json(p, json_root(doc), kinds[i], e);
+		if (r == 0)
+			r = policy_compile(p, &progs[i], e);
+	}
+	return r;
+}
+
+static int write_json(const char *from, FILE *out)
+{
+	autofree char *text = malloc(JSON_MAX);
+	auto_file FILE *in = text ? fopen(from, "re") : NULL;
+	struct err e = { 0 };
+	size_t len;
+	int r;
+
+	if (!in) {
+		fprintf(stderr, "wisp-seccomp: %s: %s\n", from, strerror(errno));
+		return -EIO;
+	}
+	len = fread(text, 1, JSON_MAX, in);
+	if (len == JSON_MAX || ferror(in)) {
+		fprintf(stderr, "wisp-seccomp: %s: cannot be read, or larger than %d bytes\n", from,
+			JSON_MAX - 1);
+		return -EFBIG;
+	}
+	r = build_json(text, len, &e);
+	if (r < 0)
+		fprintf(stderr, "%s: %s\n", from, e.msg);
+	else
+		put_file(out);
+	return r;
+}
+
+/* The command line of seccompiler-bin: -i and -o, and -t for the one architecture. */
+static int write_as_seccompiler(int argc, char **argv)
+{
+	const char *from = NULL, *to = NULL, *arch = "x86_64";
+	autofree char *part = NULL;
+	FILE *out;
+	int r;
+
+	for (int i = 1; i + 1 < argc; i += 2) {
+		const char *o = argv[i];
+
+		if (strcmp(o, "-i") == 0 || strcmp(o, "--input-file") == 0)
+			from = argv[i + 1];
+		else if (strcmp(o, "-o") == 0 || strcmp(o, "--output-file") == 0)
+			to = argv[i + 1];
+		else if (strcmp(o, "-t") == 0 || strcmp(o, "--target-arch") == 0)
+			arch = argv[i + 1];
+		else
+			return -ENOTSUP;
+	}
+	if (!from || !to || argc % 2 == 0 || strcmp(arch, "x86_64") != 0)
+		return -ENOTSUP;
+	if (asprintf(&part, "%s.part", to) < 0)
+		return -ENOMEM;
+	out = fopen(part, "we");
+	if (!out) {
+		fprintf(stderr, "wisp-seccomp: %s: %s\n", part, strerror(errno));
+		return -EIO;
+	}
+	r = write_json(from, out);
+	if ((ferror(out) || fclose(out) != 0) && r == 0)
+		r = -EIO;
+	if (r == 0 && rename(part, to) < 0) /* a filter is there whole, or not at all */
+		r = -errno;
+	if (r < 0)
+		(void)unlink(part);
+	return r;
 }
 
 int main(int argc, char **argv)
@@ -107,6 +205,10 @@ int main(int argc, char **argv)
 		r = write_names();
 	} else if (argc == 2 + FILTER_FILE_KINDS && strcmp(argv[1], "--file") == 0) {
 		r = write_file(argv + 2);
+	} else if (argc == 3 && strcmp(argv[1], "--json") == 0) {
+		r = write_json(argv[2], stdout);
+	} else if (argc >= 5 && (r = write_as_seccompiler(argc, argv)) != -ENOTSUP) {
+		/* it has said what it had to say */
 	} else {
 		fputs(usage, stderr);
 		return 2;
