@@ -131,7 +131,7 @@ static const struct {
 } bad[] = {
 	{ "", "EOF" },
 	{ "{}", "missing field" },
-	{ "[]", "struct" },
+	{ "[]", "sequence" },
 	{ "{\"vmm\": {}, \"api\": {}, \"vcpu\": {}, \"more\": {}}", "more" },
 	{ FILE_OF("{\"syscall\": \"reed\"}"), "vmm: system call `reed' is unknown" },
 	{ FILE_OF("{\"sys\": \"read\"}"), "sys" },
