@@ -52,17 +52,17 @@ class Guest(NamedTuple):
 
 def guest(name, tools=False):
     """cloud: Debian's bzImage. cloud-elf: the ELF inside it. small, small-elf: the minimal
-    kernel; small-6.1: the same of Debian 12's own source. With tools, for cloud
-    kernels: fio and blkdiscard too."""
+    kernel; small-6.1: the same of Debian 12's own source. With tools: fio,
+    blkdiscard and iperf3 too."""
     if name.startswith("cloud"):
         kernels = _script("guest-kernel", "--cloud")
         initrd = _script("guest-initrd", "--cloud", "--modules",
-                         "virtio_mmio virtio_blk virtio-rng",
+                         "virtio_mmio virtio_blk virtio-rng virtio_net",
                          *(("--tree", str(_script("guest-tools"))) if tools else ()))
         return Guest(name, kernels / ("vmlinux" if name == "cloud-elf" else "vmlinuz"), initrd, 128)
     source = ("--source", "linux-source-6.1") if "6.1" in name else ()
     kernels = _script("guest-kernel", *source)
-    initrd = _script("guest-initrd")
+    initrd = _script("guest-initrd", *(("--tree", str(_script("guest-tools"))) if tools else ()))
     return Guest(name, kernels / ("vmlinux" if name.endswith("elf") else "bzImage"), initrd, 64)
 
 

@@ -25,11 +25,12 @@ class Wisp:
 
     console: "file" (stdout to a file), "pty" (a terminal, `send()` types).
     jailed: in a jail, as root without capabilities; by default whenever it can be, and not
-    where a test brings its own binary or environment.
+    where a test brings its own binary, environment or descriptors.
+    prefix: the words of a program that becomes the monitor; popen: more for Popen.
     """
 
     def __init__(self, where, *args, api=True, console="file", binary=None, log=True, env=None,
-                 jailed=None):
+                 jailed=None, prefix=(), **popen):
         self.where = where
         self.socket = where / "api.socket"
         self.log_path = where / "wisp.log"
@@ -38,7 +39,7 @@ class Wisp:
         self._seen = b""
         self._commands = 0
         if jailed is None:
-            jailed = jail.by_default() and jail.possible(BINARY) and not (binary or env)
+            jailed = jail.by_default() and jail.possible(BINARY) and not (binary or env or popen)
         argv = []
         if api:
             argv += ["--api-sock", str(self.socket)]
@@ -54,7 +55,7 @@ class Wisp:
             argv = self.jail.words(argv)
             prepare = self._into_jail
         else:
-            argv = [binary or BINARY, *argv]
+            argv = [*prefix, binary or BINARY, *argv]
         streams = {"stdin": subprocess.DEVNULL}
         out = open(self.console_path, "wb") if console == "file" else None
         if console == "pty":
@@ -65,7 +66,7 @@ class Wisp:
             self.process = subprocess.Popen(argv, executable=BINARY if jailed else None, cwd=where,
                                             stdout=out, stderr=err, env=env,
                                             start_new_session=True, preexec_fn=prepare,
-                                            **streams)
+                                            **streams, **popen)
         self.pid = self.process.pid
         self.api = Api(self.socket, timeout=host.deadline(60))
         if api:
@@ -200,6 +201,11 @@ class Wisp:
         self._ok(self.api.put(f"/drives/{name}", {
             "drive_id": name, "path_on_host": str(path), "is_root_device": root,
             "is_read_only": read_only, **more}))
+
+    def net(self, name, tap=None, **more):
+        if tap is not None:
+            more["host_dev_name"] = tap
+        self._ok(self.api.put(f"/network-interfaces/{name}", {"iface_id": name, **more}))
 
     def entropy(self):
         self._ok(self.api.put("/entropy", {}))
