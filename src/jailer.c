@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "jail/jail.h"
+#include "notify.h"
 
 enum action { ACT_TEXT, ACT_FLAG, ACT_CLEANUP, ACT_VERSION, ACT_HELP };
 
@@ -145,15 +146,21 @@ static int parse(int argc, char **argv, struct words *w, struct err *e)
 
 /* --- descriptors and streams ---------------------------------------------------------------- */
 
-/* The N of a `--fd NAME=N' for the monitor; -1 for other words. */
+/* The N of a `--fd NAME=N' or `--ready-fd N' for the monitor; -1 for other words. */
 static int inherited(char **argv, int argc, int i)
 {
-	const char *sign = i + 1 < argc && strcmp(argv[i], "--fd") == 0 ? strrchr(argv[i + 1], '=')
-									: NULL;
+	const char *number = NULL;
 	char *end;
-	unsigned long n = sign ? strtoul(sign + 1, &end, 10) : 0;
+	unsigned long n;
 
-	return sign && end != sign + 1 && !*end && n < INT32_MAX ? (int)n : -1;
+	if (i + 1 < argc && strcmp(argv[i], "--fd") == 0)
+		number = strrchr(argv[i + 1], '=');
+	if (number)
+		number++;
+	else if (i + 1 < argc && strcmp(argv[i], "--ready-fd") == 0)
+		number = argv[i + 1];
+	n = number ? strtoul(number, &end, 10) : 0;
+	return number && end != number && !*end && n < INT32_MAX ? (int)n : -1;
 }
 
 /* Nothing of the caller's is carried in but what the monitor has been promised by name. */
@@ -250,6 +257,7 @@ static int prepare(int argc, char **argv, const struct words *w, struct err *e)
 
 	if (r < 0)
 		return r;
+	notify_open_socket();
 	/* The words themselves, too: they may hold secrets, and this memory stays. */
 	for (char **word = environ; word && *word; word++)
 		explicit_bzero(*word, strlen(*word));

@@ -20,6 +20,7 @@
 #include "jail/filter.h"
 #include "jail/isolation.h"
 #include "jailer.h"
+#include "notify.h"
 #include "options.h"
 #include "schema.h"
 #include "signals.h"
@@ -49,6 +50,7 @@ struct process {
 	struct vmm *vmm;	     /* owned */
 	struct api *api;	     /* owned */
 	int console_in, console_out; /* owned; -1: none */
+	pid_t parent;		     /* when the process began */
 	struct handed handed;	     /* by --fd and --fd-sock */
 	struct action start;	     /* for --config-file */
 	int status;		     /* when it ends before there is a machine */
@@ -181,6 +183,8 @@ static void on_started(struct action *action)
 
 	if (action->err.code == 0) {
 		log_info("Successfully started microvm that was configured from one single json");
+		if (p->opt.no_api)
+			notify_ready();
 		return;
 	}
 	p->status = bad_configuration(p, &action->err);
@@ -285,21 +289,11 @@ static int set_up_metrics(struct process *p, struct err *e)
 	return vmm_configure_metrics(p->vmm, &o->metrics, e) < 0 ? err_wrap(e, "Metrics error") : 0;
 }
 
-static int run(struct process *p)
+/* What was asked for and is not as one might think. */
+static void say_oddities(const struct process *p)
 {
-	struct err e = { 0 };
-	int r = wire(p, &e);
-
-	if (r < 0)
-		return failed(&e);
-	if (p->opt.has_logger && vmm_configure_logger(&p->opt.logger, &e) < 0)
-		return failed(&e);
-	filter_set_report_fd(log_fd());
-	log_info("Running %s", VERSION_LINE);
 	if (p->jailed.argv && p->jailed.missing[0])
 		log_warn("The jail is weaker than it could be: %s", p->jailed.missing);
-	if (set_up_metrics(p, &e) < 0)
-		return failed(&e);
 	if (p->console_in < 0)
 		log_info("The guest's console has no input: standard input is another job's "
 			 "terminal, or cannot be read");
@@ -307,6 +301,32 @@ static int run(struct process *p)
 		log_warn(
 			"--enable-pci has no effect: devices are on virtio-mmio, and nothing can be "
 			"plugged in or out while the guest runs");
+}
+
+/* A jailer's forks change the parent by right. */
+static int watch_parent(const struct process *p, struct err *e)
+{
+	const char *name = p->opt.parent_death_signal;
+
+	return name ? notify_parent_death(name, p->jailed.argv ? 0 : p->parent, e) : 0;
+}
+
+static int run(struct process *p)
+{
+	struct err e = { 0 };
+	int r;
+
+	notify_open_socket();
+	r = wire(p, &e);
+	if (r < 0)
+		return failed(&e);
+	if (p->opt.has_logger && vmm_configure_logger(&p->opt.logger, &e) < 0)
+		return failed(&e);
+	filter_set_report_fd(log_fd());
+	log_info("Running %s", VERSION_LINE);
+	say_oddities(p);
+	if (watch_parent(p, &e) < 0 || set_up_metrics(p, &e) < 0)
+		return failed(&e);
 	if (p->opt.core_sched && share_no_core(&e) < 0)
 		return failed(&e);
 	if (p->opt.config_file && configure_from_file(p, &e) < 0)
@@ -316,6 +336,8 @@ static int run(struct process *p)
 		start_from_file(p);
 	if (start_api(p, &e) < 0)
 		return failed(&e);
+	if (!p->opt.no_api)
+		notify_ready();
 	r = loop_run(&p->loop);
 	if (r < 0) {
 		log_err("epoll_wait: %s", strerror(-r));
@@ -350,6 +372,8 @@ static int parse_arguments(struct process *p, int argc, char **argv, struct err 
 	for (unsigned i = 0; r == 0 && i < p->opt.nfds; i++)
 		if (handed_inherit(&p->handed, p->opt.fd[i], e) < 0)
 			r = err_wrap(e, "Invalid value for argument '--fd'");
+	if (r == 0 && p->opt.ready_fd != OPTIONS_NO_FD)
+		r = notify_set_fd(p->opt.ready_fd, e);
 	return r;
 }
 
@@ -361,6 +385,7 @@ int main(int argc, char **argv)
 	int status;
 
 	stage_mark(STAGE_PROCESS_START);
+	p.parent = getppid();
 	if (fd_fill_standard() < 0) {
 		fprintf(stderr, "A standard descriptor is closed, and /dev/null is no help: %s\n",
 			strerror(errno));

@@ -45,6 +45,10 @@ static const struct option {
 	{ "--show-log-origin", OPT_FLAG, AT(logger.show_log_origin), NULL,
 	  "put file and line into each line" },
 	{ "--metrics-path", OPT_METRICS_PATH, 0, "PATH", "file or FIFO of the metrics [none]" },
+	{ "--ready-fd", OPT_U64, AT(ready_fd), "N",
+	  "descriptor that gets a line when the API serves" },
+	{ "--parent-death-signal", OPT_STRING, AT(parent_death_signal), "SIGNAL",
+	  "HUP, INT, KILL or TERM: what to get when the parent ends" },
 	{ "--boot-timer", OPT_FLAG, AT(boot_timer), NULL,
 	  "add the device that measures the guest's boot" },
 	{ "--core-sched", OPT_FLAG, AT(core_sched), NULL,
@@ -200,6 +204,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct err
 		.api_sock = OPTIONS_SOCKET_DEFAULT,
 		.id = OPTIONS_ID_DEFAULT,
 		.max_payload = API_MAX_PAYLOAD_DEFAULT,
+		.ready_fd = OPTIONS_NO_FD,
 		.logger = { .level = LOG_INFO },
 	};
 	for (int i = 1; i < argc; i++) {

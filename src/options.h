@@ -12,11 +12,13 @@
 #include "conf/metrics.h"
 
 #define OPTIONS_SOCKET_DEFAULT "/run/firecracker.socket"
+#define OPTIONS_NO_FD	       UINT64_MAX
 #define OPTIONS_ID_DEFAULT     "anonymous-instance"
 #define OPTIONS_FDS_MAX	       32
 
 struct options { /* strings point into argv */
 	const char *api_sock;
+	const char *parent_death_signal; /* NULL: none */
 	const char *id;
 	const char *config_file;    /* NULL: none */
 	const char *seccomp_filter; /* NULL: the built-in filters */
@@ -30,6 +32,7 @@ struct options { /* strings point into argv */
 	struct conf_logger logger;
 	bool has_metrics; /* --metrics-path was given */
 	struct conf_metrics metrics;
+	uint64_t ready_fd;    /* OPTIONS_NO_FD: none */
 	uint64_t max_payload; /* bytes of a request */
 	unsigned nfds;
 	const char *fd[OPTIONS_FDS_MAX]; /* values of --fd, as they are */

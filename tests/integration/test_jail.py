@@ -4,6 +4,7 @@
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import time
@@ -218,6 +219,27 @@ def test_the_root_is_all_there_is(jailed):
         assert not link.is_dir(), os.readlink(link)
     # Nor does its memory remember the caller's environment.
     assert Path(f"/proc/{vm.pid}/environ").read_bytes().strip(b"\0") == b""
+
+
+@NEEDS_ROOT
+def test_who_waits_is_told_from_inside(jailed, tmp_path):
+    """--ready-fd and NOTIFY_SOCKET are the caller's, outside of the jail, and are gone after it."""
+    reader, writer = os.pipe()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify"))
+        sock.settimeout(host.deadline(20))
+
+        def prepare():
+            os.dup2(writer, 77, inheritable=True)
+            os.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+
+        vm = jailed(guest=False, args=("--ready-fd", "77"), wait=False, preexec=prepare)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as told:
+            assert told.read() == b"READY=1\n"
+        assert sock.recv(100) == b"READY=1"
+    assert vm.api.get("/").status == 200
+    assert "77" not in os.listdir(f"/proc/{vm.pid}/fd")
 
 
 @NEEDS_ROOT
