@@ -32,7 +32,7 @@ class Jailed:
     """A monitor in a jail as orchestrators make it: files in the root, paths of the jail."""
 
     def __init__(self, where, name="t1", uid=USER, options=(), args=(), guest=True, wait=True,
-                 program=None, preexec=None):
+                 program=None, preexec=None, fds=()):
         self.jail = Jail(where, program or binary(), name, uid, uid, options)
         self.jail.readable = []
         self.root = self.jail.root
@@ -44,7 +44,8 @@ class Jailed:
         with open(self.output, "wb") as out:
             self.process = subprocess.Popen(
                 self.jail.words(args), executable=binary(), stdin=subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=preexec)
+                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=preexec,
+                pass_fds=fds)
         self.api = Api(self.root / "run" / "firecracker.socket", timeout=host.deadline(60))
         if wait:
             self.await_api()
@@ -230,24 +231,26 @@ def test_who_waits_is_told_from_inside(jailed, tmp_path):
         sock.settimeout(host.deadline(20))
 
         def prepare():
-            os.dup2(writer, 77, inheritable=True)
             os.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
 
-        vm = jailed(guest=False, args=("--ready-fd", "77"), wait=False, preexec=prepare)
+        vm = jailed(guest=False, args=("--ready-fd", writer), wait=False, preexec=prepare,
+                    fds=(writer,))
         os.close(writer)
         with os.fdopen(reader, "rb") as told:
             assert told.read() == b"READY=1\n"
         assert sock.recv(100) == b"READY=1"
     assert vm.api.get("/").status == 200
-    assert "77" not in os.listdir(f"/proc/{vm.pid}/fd")
+    assert not any("notify" in os.readlink(link) or "pipe" in os.readlink(link)
+                   for link in Path(f"/proc/{vm.pid}/fd").iterdir())
 
 
 @NEEDS_ROOT
 def test_no_descriptor_of_the_caller_comes_in(jailed, tmp_path):
     secret = os.open(tmp_path, os.O_RDONLY)
-    vm = jailed(guest=False, preexec=lambda: os.dup2(secret, 77, inheritable=True))
+    vm = jailed(guest=False, fds=(secret,))
     os.close(secret)
-    assert "77" not in os.listdir(f"/proc/{vm.pid}/fd")
+    links = [os.readlink(link) for link in Path(f"/proc/{vm.pid}/fd").iterdir()]
+    assert len(links) > 3 and str(tmp_path) not in links
 
 
 @NEEDS_ROOT
