@@ -2,6 +2,7 @@
 """Every way into a kernel (PVH, 64-bit, bzImage) by every way to find its devices (ACPI, MP
 tables and virtio_mmio.device= with acpi=off, the PIC alone with noapic)."""
 
+import itertools
 import re
 import struct
 
@@ -55,32 +56,34 @@ def image_of(kernel, protocol, where):
 
 
 # Processors, the disk's contents, random numbers, and where its interrupts come from.
-CHECK = ("nproc | sed s/^/NPROC=/; mount -t ext4 -o ro /dev/vda /mnt && cd /mnt "
-         "&& sha256sum -c SHA256SUMS >/tmp/sums && wc -l </tmp/sums | sed s/^/SUMS=/; cd /; "
+CHECK = ("nproc | sed s/^/NPROC=/; grep MemTotal /proc/meminfo; "
+         "mount -t ext4 -o ro /dev/vda /mnt && cd /mnt && sha256sum -c SHA256SUMS >/tmp/sums && wc -l </tmp/sums | sed s/^/SUMS=/; cd /; "
          "head -c 16 /dev/hwrng | wc -c | sed s/^/RANDOM=/; "
          "sed -n /virtio/p /proc/interrupts; ls -d /sys/firmware/acpi /sys/bus/acpi 2>/dev/null; "
          "true")
 
 KERNELS = ["small", "small-6.1", "cloud"]
 PROTOCOLS = ["pvh", "linux64", "bzimage"]
-VCPUS = [1, 2]
+VCPUS = [1, 2, 4, 8]
+MEM = [128, 1024, 4096, 8192]
 # What `make test' runs: every protocol, every discovery, the cloud kernel by each protocol.
-CUT = {("small", "pvh", "acpi", 2), ("small", "pvh", "acpi-off", 2), ("small", "pvh", "noapic", 1),
-       ("small", "linux64", "acpi", 1), ("small", "linux64", "acpi-off", 1),
-       ("small", "bzimage", "acpi-off", 2), ("small", "bzimage", "noapic", 2),
-       ("cloud", "pvh", "acpi", 2), ("cloud", "linux64", "acpi", 1)}
+CUT = {("small", "pvh", "acpi", 2, 1024), ("small", "pvh", "acpi-off", 2, 4096),
+       ("small", "pvh", "noapic", 1, 128), ("small", "linux64", "acpi", 1, 1024),
+       ("small", "linux64", "acpi-off", 1, 128), ("small", "bzimage", "acpi-off", 2, 1024),
+       ("small", "bzimage", "noapic", 2, 4096), ("cloud", "pvh", "acpi", 2, 1024),
+       ("cloud", "linux64", "acpi", 1, 128)}
 
 
 def matrix():
-    for kernel in KERNELS:
-        for protocol in PROTOCOLS:
-            for discovery in WORDS:
-                # Debian's cloud kernel knows neither MP tables nor virtio_mmio.device=.
-                if kernel == "cloud" and discovery != "acpi":
-                    continue
-                for vcpus in VCPUS:
-                    case = (kernel, protocol, discovery, vcpus)
-                    yield pytest.param(*case, marks=[] if case in CUT else [pytest.mark.soak])
+    for kernel, protocol, discovery in itertools.product(KERNELS, PROTOCOLS, WORDS):
+        # Debian's cloud kernel knows neither MP tables nor virtio_mmio.device=.
+        if kernel == "cloud" and discovery != "acpi":
+            continue
+        sizes = list(itertools.product(VCPUS, MEM))
+        sizes += [(32, 1024)] if discovery == "acpi" else []
+        for size in sizes:
+            case = (kernel, protocol, discovery, *size)
+            yield pytest.param(*case, marks=[] if case in CUT else [pytest.mark.soak])
 
 
 def interrupts(console):
@@ -91,15 +94,15 @@ def interrupts(console):
 
 
 @pytest.mark.kvm
-@pytest.mark.parametrize("kernel, protocol, discovery, vcpus", list(matrix()))
-def test_boot_path(wisp, disk, tmp_path, kernel, protocol, discovery, vcpus):
+@pytest.mark.parametrize("kernel, protocol, discovery, vcpus, mem", list(matrix()))
+def test_boot_path(wisp, disk, tmp_path, kernel, protocol, discovery, vcpus, mem):
     image, guest = image_of(kernel, protocol, tmp_path)
-    wisp.machine(vcpus=vcpus, mem=256)
+    wisp.machine(vcpus=vcpus, mem=mem)
     wisp.boot_source(image, f'{ARGS} {WORDS[discovery]} test="{CHECK}"', initrd=guest.initrd)
     wisp.drive("rootfs", disk, root=True, read_only=True)
     wisp.entropy()
     wisp.start()
-    status = wisp.wait(180)
+    status = wisp.wait(120 + 20 * vcpus)
     console = wisp.console()
     assert status == 0, (status, console[-2000:], wisp.log()[-1000:])
     assert wisp.exit_reason() == "guest-reset"
@@ -108,6 +111,8 @@ def test_boot_path(wisp, disk, tmp_path, kernel, protocol, discovery, vcpus):
     assert f"NPROC={vcpus}" in console
     assert int(re.search(r"SUMS=(\d+)", console).group(1)) > 100
     assert "RANDOM=16" in console
+    seen = int(re.search(r"MemTotal: +(\d+) kB", console).group(1)) // 1024
+    assert mem * 0.95 - 90 <= seen <= mem, seen
     assert interrupts(console) == {"XT-PIC" if discovery == "noapic" else "IO-APIC"}
     assert ("/sys/firmware/acpi" in console) == (discovery == "acpi")
 
