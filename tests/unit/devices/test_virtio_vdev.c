@@ -223,12 +223,80 @@ static void *hammer(void *arg)
 	return NULL;
 }
 
+static unsigned rounds_of_this_tier(void)
+{
+	return test_soaks() ? 10000 : 100;
+}
+
+/* A second vCPU, which only ever resets: also while the first one's reset waits. */
+static void *reset_beside(void *arg)
+{
+	(void)arg;
+	while (!__atomic_load_n(&hammered, __ATOMIC_ACQUIRE)) {
+		wr(R_STATUS, 0);
+		for (unsigned i = 0; i < 50; i++)
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* What the loop may be asked for, in every order and at any moment of a reset. */
+static void any_order(unsigned choice)
+{
+	switch (choice % 8) {
+	case 0:
+		vdev_pause(&fake->vdev);
+		return;
+	case 1:
+		vdev_resume(&fake->vdev);
+		return;
+	case 2: /* a machine that stops: paused, and done as soon as it is idle */
+		vdev_pause(&fake->vdev);
+		for (unsigned i = 0; i < 20 && !vdev_idle(&fake->vdev); i++)
+			fake_complete();
+		vdev_resume(&fake->vdev);
+		return;
+	case 3:
+		vdev_lock(&fake->vdev);
+		vdev_config_changed(&fake->vdev);
+		vdev_unlock(&fake->vdev);
+		return;
+	default:
+		fake_complete();
+	}
+}
+
+TEST(two_vcpus_reset_while_the_machine_pauses_and_stops)
+{
+	pthread_t busy, other;
+	unsigned seed = 1;
+
+	rounds = rounds_of_this_tier();
+	plug_fake();
+	CHECK_EQ(pthread_create(&busy, NULL, hammer, NULL), 0);
+	CHECK_EQ(pthread_create(&other, NULL, reset_beside, NULL), 0);
+	while (!__atomic_load_n(&hammered, __ATOMIC_ACQUIRE)) {
+		seed = seed * 1103515245 + 12345;
+		CHECK_EQ(loop_turn(&loop, 1), 0);
+		any_order(seed >> 16);
+	}
+	vdev_resume(&fake->vdev);
+	while (pthread_tryjoin_np(other, NULL) != 0) { /* it may wait for a reset yet */
+		CHECK_EQ(loop_turn(&loop, 1), 0);
+		fake_complete();
+	}
+	CHECK_EQ(pthread_join(busy, NULL), 0);
+	CHECK(fake->vdev.resets >= rounds);
+	CHECK_EQ(fake->nheld, 0);
+	unplug();
+}
+
 TEST(resets_and_pauses_beside_a_busy_vcpu)
 {
 	pthread_t vcpu;
 	unsigned turn = 0;
 
-	rounds = test_soaks() ? 10000 : 100;
+	rounds = rounds_of_this_tier();
 	plug_fake();
 	CHECK_EQ(pthread_create(&vcpu, NULL, hammer, NULL), 0);
 	while (!__atomic_load_n(&hammered, __ATOMIC_ACQUIRE)) {
