@@ -40,7 +40,7 @@ static const struct option {
 	{ "--no-seccomp", OPT_FLAG, AT(no_seccomp), NULL, "no filters; for debugging only" },
 	{ "--log-path", OPT_LOG_PATH, 0, "PATH", "file or FIFO of the log [standard output]" },
 	{ "--level", OPT_LEVEL, 0, "LEVEL", "Off, Error, Warn, Info, Debug or Trace [Info]" },
-	{ "--module", OPT_MODULE, 0, "NAME", "accepted for Firecracker's clients; has no effect" },
+	{ "--module", OPT_MODULE, 0, "NAME", "log only lines of modules that begin so: api, vmm::life" },
 	{ "--show-level", OPT_FLAG, AT(logger.show_level), NULL, "put the level into each line" },
 	{ "--show-log-origin", OPT_FLAG, AT(logger.show_log_origin), NULL,
 	  "put file and line into each line" },

@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 
-enum { LINE_MAX_BYTES = 2048, ID_MAX = 64, BURST = 10, WINDOW_SECONDS = 5 };
+enum { LINE_MAX_BYTES = 2048, ID_MAX = 64, BURST = 10, WINDOW_SECONDS = 5, MODULE_MAX = 256 };
 
 static struct {
 	char id[ID_MAX + 1]; /* constant after log_init() */
@@ -44,6 +45,55 @@ void log_init(const char *id)
 	snprintf(sink.id, sizeof(sink.id), "%s", id);
 	if (fd >= 0)
 		store(&sink.fd, fd);
+}
+
+/* What lines must be of; looked at only while there is a filter. */
+static struct {
+	pthread_mutex_t lock;
+	bool on;		 /* (A) */
+	char prefix[MODULE_MAX]; /* (L) of the path below src/ */
+} filter = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* The folders of a path for the colons of a module. */
+static void to_path(char path[MODULE_MAX], const char *module)
+{
+	static const char theirs[] = "api_server", ours[] = "api";
+	size_t len = 0;
+
+	if (strncmp(module, theirs, sizeof(theirs) - 1) == 0) {
+		memcpy(path, ours, len = sizeof(ours) - 1);
+		module += sizeof(theirs) - 1;
+	}
+	while (*module && len < MODULE_MAX - 1) {
+		bool colons = module[0] == ':' && module[1] == ':';
+
+		path[len++] = colons ? '/' : *module;
+		module += colons ? 2 : 1;
+	}
+	path[len] = '\0';
+}
+
+void log_set_module(const char *module)
+{
+	pthread_mutex_lock(&filter.lock);
+	to_path(filter.prefix, module);
+	pthread_mutex_unlock(&filter.lock);
+	store(&filter.on, module[0] != '\0');
+}
+
+static bool is_wanted(const char *file)
+{
+	static const char top[] = "src/";
+	const char *path = strstr(file, top);
+	bool wanted;
+
+	if (!load(&filter.on))
+		return true;
+	path = path ? path + sizeof(top) - 1 : file;
+	pthread_mutex_lock(&filter.lock);
+	wanted = strncmp(path, filter.prefix, strlen(filter.prefix)) == 0;
+	pthread_mutex_unlock(&filter.lock);
+	return wanted;
 }
 
 void log_configure(const struct log_cfg *cfg)
@@ -151,7 +201,7 @@ void log_write(enum log_level level, const char *file, int line, const char *fmt
 	va_list ap;
 	int n;
 
-	if ((int)level > load(&sink.level) || fd < 0)
+	if ((int)level > load(&sink.level) || fd < 0 || !is_wanted(file))
 		return;
 	text_init(&t, buf, sizeof(buf) - 1); /* one more for the newline */
 	put_prefix(&t, level, file, line);

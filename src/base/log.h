@@ -36,6 +36,13 @@ void log_configure(const struct log_cfg *cfg);
 struct log_cfg log_configured(void);
 
 /*
+ * Only lines of modules whose name begins with this one; "": of all. A module is a
+ * source file: api::http, devices::virtio::vdev, main; Firecracker's api_server is our
+ * api. Any thread.
+ */
+void log_set_module(const char *module);
+
+/*
  * Lines go to `path' from now on; made if need be, never truncated (a FIFO
  * without a reader is fine). Main thread only. On error nothing changes.
  */

@@ -160,6 +160,8 @@ int vmm_configure_logger(const struct conf_logger *logger, struct err *e)
 			return err_wrap(e, "%s", logger->log_path);
 	}
 	log_configure(&cfg);
+	if (logger->module[0])
+		log_set_module(logger->module);
 	return 0;
 }
 

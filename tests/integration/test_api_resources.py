@@ -343,6 +343,20 @@ def test_good_loggers(api, body):
     assert api.put("/logger", body).status == 204
 
 
+def test_module_filter(start_wisp):
+    """Lines of one module; the option does the same; what is not given stays."""
+    vm = start_wisp("--module", "api::request_log", log=False)
+    assert vm.api.put("/logger", {"log_path": str(vm.where / "l")}).status == 204
+    assert vm.api.get("/version").status == 200
+    assert vm.api.put("/logger", {"module": "api_server"}).status == 204
+    assert vm.api.get("/version").status == 200
+    text = (vm.where / "l").read_text()
+    first, _, second = text.partition("on \"/logger\" with body \"{\\\"module")
+    assert "The request was executed" not in first
+    assert first.count("The API server received a Get request on \"/version\"") == 1
+    assert second.count("The request was executed successfully. Status code: 200 OK.") == 1
+
+
 @pytest.mark.parametrize("body, text", [
     ({"level": "Loud"}, JSON_ERROR), ({"level": 1}, JSON_ERROR), ({"show_level": "x"}, JSON_ERROR),
     ({"show_log_origin": 0}, JSON_ERROR), ({"x": 1}, JSON_ERROR + "unknown field `x`"),

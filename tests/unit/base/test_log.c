@@ -392,3 +392,55 @@ TEST(one_line_one_write)
 	CHECK_EQ(n + counter_get(&log_metrics.missed_log_count), 800);
 	finish();
 }
+
+/* As if the lines came from these files. */
+static void write_from(const char *file)
+{
+	log_write(LOG_INFO, file, 1, "%s", file);
+}
+
+TEST(only_lines_of_the_module)
+{
+	static const struct {
+		const char *module, *passes, *stays;
+	} rows[] = {
+		{ "api", "src/api/http.c", "src/vmm/life.c" },
+		{ "api_server", "src/api/http.c", "src/main.c" },
+		{ "api_server::http", "/top/src/api/http.c", "src/api/api.c" },
+		{ "vmm::x86::cpu", "src/vmm/x86/cpuid.c", "src/vmm/vcpu.c" },
+		{ "main", "src/main.c", "src/api/main.c" },
+		{ "devices::virtio", "src/devices/virtio/block/req.c", "src/devices/serial.c" },
+		{ "", "src/any.c", NULL },
+	};
+	struct log_cfg cfg = { .level = LOG_INFO };
+
+	start(&cfg);
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		CHECK_EQ(truncate("l", 0), 0);
+		CHECK_EQ(log_open("l", &err), 0); /* from its beginning */
+		log_set_module(rows[i].module);
+		write_from(rows[i].passes);
+		CHECK(strstr(contents("l"), rows[i].passes));
+		if (rows[i].stays)
+			write_from(rows[i].stays);
+		CHECK_EQ(lines(contents("l")), 1);
+	}
+	finish();
+}
+
+TEST(a_module_of_any_length)
+{
+	struct log_cfg cfg = { .level = LOG_INFO };
+	char longer[1000];
+
+	start(&cfg);
+	memset(longer, ':', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	log_set_module(longer);
+	write_from("src/a.c");
+	memset(longer, 'a', sizeof(longer) - 1);
+	log_set_module(longer);
+	write_from("src/a.c");
+	CHECK_EQ(lines(contents("l")), 0);
+	finish();
+}
