@@ -206,8 +206,15 @@ build/guest/%: tests/guest/%.c $(wildcard tests/guest/lib/*)
 	$(Q)printf '  %-7s %s\n' GUEST $*
 	$(Q)mkdir -p $(@D) && $(CC) $(GUESTFLAGS) $(GUESTLD) $(filter %.c %.S,$^) -o $@
 
+# Programs for Linux guests: static, for there is nothing else there.
+GUESTPROGS := $(patsubst tests/guest/linux/%.c,build/guest/linux/%,$(wildcard tests/guest/linux/*.c))
+
+build/guest/linux/%: tests/guest/linux/%.c
+	$(Q)printf '  %-7s %s\n' GUEST $*
+	$(Q)mkdir -p $(@D) && $(CC) $(CSTD) -O2 $(filter-out -Wstack-usage=%,$(WARN)) -static $< -o $@
+
 .PHONY: payloads
-payloads: $(PAYLOADS)
+payloads: $(PAYLOADS) $(GUESTPROGS)
 
 # --- tests --------------------------------------------------------------------
 

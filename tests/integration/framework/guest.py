@@ -7,12 +7,12 @@ ARGS = "console=ttyS0 quiet reboot=k panic=-1"
 
 
 def shell(start_wisp, drives, kernel="small-elf", entropy=None, nets=None, prepare=None,
-          tools=None, args="", **more):
+          tools=None, image=None, args="", **more):
     """A guest that waits for commands on its console. drives, nets: name -> fields of the PUT.
 
-    prepare(vm) is called before the start; `more` is for start_wisp. tools: as of host.guest(),
-    if not given for cloud kernels."""
-    guest = host.guest(kernel, tools=kernel.startswith("cloud") if tools is None else tools)
+    prepare(vm) is called before the start; `more` is for start_wisp. image: of host.guest(),
+    if not the usual one; tools: as of host.guest(), if not given for cloud kernels."""
+    guest = image or host.guest(kernel, tools=kernel.startswith("cloud") if tools is None else tools)
     vm = start_wisp(console="pty", **more)
     vm.machine(mem=256)
     # A shell at a terminal would write prompts, and take the end of a child for the end of its

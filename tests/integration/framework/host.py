@@ -50,19 +50,21 @@ class Guest(NamedTuple):
     memory_min_mib: int
 
 
-def guest(name, tools=False):
+def guest(name, tools=False, add=(), modules=""):
     """cloud: Debian's bzImage. cloud-elf: the ELF inside it. small, small-elf: the minimal
     kernel; small-6.1: the same of Debian 12's own source. With tools: fio,
-    blkdiscard and iperf3 too."""
+    blkdiscard and iperf3 too; with more modules for the cloud kernels. Static programs to
+    add go into /bin."""
+    more = [word for path in add for word in ("--add", str(path))]
     if name.startswith("cloud"):
         kernels = _script("guest-kernel", "--cloud")
         initrd = _script("guest-initrd", "--cloud", "--modules",
-                         "virtio_mmio virtio_blk virtio-rng virtio_net",
-                         *(("--tree", str(_script("guest-tools"))) if tools else ()))
+                         f"virtio_mmio virtio_blk virtio-rng virtio_net {modules}".strip(),
+                         *(("--tree", str(_script("guest-tools"))) if tools else ()), *more)
         return Guest(name, kernels / ("vmlinux" if name == "cloud-elf" else "vmlinuz"), initrd, 128)
     source = ("--source", "linux-source-6.1") if "6.1" in name else ()
     kernels = _script("guest-kernel", *source)
-    initrd = _script("guest-initrd", *(("--tree", str(_script("guest-tools"))) if tools else ()))
+    initrd = _script("guest-initrd", *(("--tree", str(_script("guest-tools"))) if tools else ()), *more)
     return Guest(name, kernels / ("vmlinux" if name.endswith("elf") else "bzImage"), initrd, 64)
 
 
