@@ -62,11 +62,14 @@ def make_disk(path, sectors=DISK_SECTORS):
 
 
 def devices(names, where):
-    """Drives and entropy of a configuration file for the words of `devices='."""
+    """Drives, sockets and entropy of a configuration file for the words of `devices='."""
     drives, more = [], {}
     for n, name in enumerate(names):
         if name == "rng":
             more["entropy"] = {}
+            continue
+        if name == "vsock":
+            more["vsock"] = {"guest_cid": 3, "uds_path": str(where / "v.sock")}
             continue
         assert name.startswith("block"), f"unknown device `{name}'"
         drive = {"drive_id": f"disk{n}", "is_root_device": False,
