@@ -123,7 +123,7 @@ $(O)/wisp: $(call objs,$(wildcard src/*.c)) $(call archives,main)
 
 HOSTCC	?= $(CC)
 SECCOMP	:= build/tools/wisp-seccomp
-FILTERS	:= $(foreach k,vmm api vcpu names,$(O)/gen/seccomp_$(k).h)
+FILTERS	:= $(foreach k,vmm api vcpu names rules_vmm rules_api rules_vcpu,$(O)/gen/seccomp_$(k).h)
 
 $(SECCOMP): $(wildcard tools/seccomp/*.[ch] src/json/*.[ch] src/base/*.h) \
 		$(foreach b,err fault text,src/base/$(b).c) src/jail/filter_file.h
@@ -134,12 +134,15 @@ $(SECCOMP): $(wildcard tools/seccomp/*.[ch] src/json/*.[ch] src/base/*.h) \
 $(O)/gen/seccomp_names.h: $(SECCOMP)
 	$(call say,GEN)
 	$(Q)mkdir -p $(@D) && $(SECCOMP) --names > $@
+$(O)/gen/seccomp_rules_%.h: resources/seccomp/%.policy $(SECCOMP)
+	$(call say,GEN)
+	$(Q)mkdir -p $(@D) && $(SECCOMP) --rules $* $< > $@
 $(O)/gen/seccomp_%.h: resources/seccomp/%.policy $(SECCOMP)
 	$(call say,GEN)
 	$(Q)mkdir -p $(@D) && $(SECCOMP) --header $* $< > $@
 
-$(O)/src/jail/filter.o: $(FILTERS)
-$(O)/src/jail/filter.o: private ALL_CFLAGS += -I$(O)/gen
+$(O)/src/jail/filter.o $(O)/src/jail/record.o: $(FILTERS)
+$(O)/src/jail/filter.o $(O)/src/jail/record.o: private ALL_CFLAGS += -I$(O)/gen
 
 # --- api ----------------------------------------------------------------------
 

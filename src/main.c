@@ -19,6 +19,7 @@
 #include "jail/core_sched.h"
 #include "jail/filter.h"
 #include "jail/isolation.h"
+#include "jail/record.h"
 #include "jailer.h"
 #include "notify.h"
 #include "options.h"
@@ -209,6 +210,8 @@ static int choose_isolation(struct process *p, struct err *e)
 	p->isolation = p->opt.no_seccomp ? isolation_none() : isolation_seccomp();
 	if (p->opt.seccomp_filter)
 		r = isolation_from_file(p->opt.seccomp_filter, &p->isolation, e);
+	if (r == 0 && p->opt.seccomp_record)
+		r = record_prepare(p->opt.seccomp_record, &p->isolation, e);
 	if (r == 0 && p->opt.attack)
 		r = attack_prepare(p->opt.attack, p->isolation, &p->isolation, e);
 	return r;

@@ -70,6 +70,8 @@ static const struct option {
 #ifdef WISP_FAULTS
 	{ "--attack", OPT_STRING, AT(attack), "KIND:NAME",
 	  "test builds: let a confined thread try to get out (jail/attack.h)" },
+	{ "--seccomp-record", OPT_STRING, AT(seccomp_record), "PATH",
+	  "test builds: count which lines of the policies are used (jail/record.h)" },
 #endif
 	{ "--check-host", OPT_FLAG, AT(check_host), NULL,
 	  "say what this host lacks, and what to do, and exit" },

@@ -23,6 +23,7 @@ struct options { /* strings point into argv */
 	const char *config_file;    /* NULL: none */
 	const char *seccomp_filter; /* NULL: the built-in filters */
 	const char *attack;	    /* NULL: none; test builds only */
+	const char *seccomp_record; /* likewise */
 	bool no_api, no_seccomp, boot_timer;
 	bool core_sched;
 	bool enable_pci;	       /* asked for, and not to be had */

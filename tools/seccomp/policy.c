@@ -142,7 +142,7 @@ static int check_redundant(const struct policy *p, const struct policy_rule *rul
 	return 0;
 }
 
-static int check_reason(const char *at, const char *name, struct err *e)
+static int check_reason(struct policy *p, const char *at, const char *name, struct err *e)
 {
 	if (!eat(&at, "#"))
 		return *at == '\0' ? err_set(e, ERR_INVALID, -EINVAL,
@@ -152,6 +152,10 @@ static int check_reason(const char *at, const char *name, struct err *e)
 	skip_blanks(&at);
 	if (*at == '\0')
 		return err_set(e, ERR_INVALID, -EINVAL, "`%s' has an empty reason", name);
+	if (strstr(at, "not exercised: ") && ++p->nidle > POLICY_IDLE_MAX)
+		return err_set(e, ERR_INVALID, -EINVAL,
+			       "`%s': more than %d lines are not exercised: remove or test some",
+			       name, POLICY_IDLE_MAX);
 	return 0;
 }
 
@@ -180,7 +184,7 @@ static int read_rule(struct policy *p, const char *at, struct err *e)
 		} while (eat(&at, ","));
 	}
 	skip_blanks(&at);
-	r = check_reason(at, rule.name, e);
+	r = check_reason(p, at, rule.name, e);
 	if (r == 0)
 		r = check_redundant(p, &rule, e);
 	if (r < 0)

@@ -20,8 +20,9 @@
 
 enum {
 	POLICY_RULES_MAX = 512,
-	POLICY_ARGS = 6,  /* arguments of a system call */
-	POLICY_NAME = 40, /* bytes in the longest name of a call or constant, with the NUL */
+	POLICY_IDLE_MAX = 10, /* lines that say `not exercised: why' */
+	POLICY_ARGS = 6,      /* arguments of a system call */
+	POLICY_NAME = 40,     /* bytes in the longest name of a call or constant, with the NUL */
 };
 
 struct policy_cmp {    /* (argument & mask) == value */
@@ -40,6 +41,7 @@ struct policy_rule { /* all of cmp[] must hold */
 struct policy {
 	struct policy_rule rules[POLICY_RULES_MAX];
 	unsigned n;
+	unsigned nidle; /* lines that say that no test uses them */
 	unsigned line;
 	/* libseccomp's; both 0: what a rule matches is allowed, the rest raises SIGSYS */
 	uint32_t default_action, match_action;

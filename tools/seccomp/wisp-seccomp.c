@@ -13,6 +13,7 @@
 
 static const char usage[] =
 	"usage: wisp-seccomp --header NAME POLICY       C array filter_NAME\n"
+	"       wisp-seccomp --rules NAME POLICY        C array rules_NAME, for recording\n"
 	"       wisp-seccomp --names                    C table of the names of system calls\n"
 	"       wisp-seccomp --file VMM API VCPU        filter file for --seccomp-filter\n"
 	"       wisp-seccomp --json FILTERS             the same from Firecracker's JSON\n"
@@ -61,6 +62,31 @@ static int write_header(const char *name, const char *path)
 		const struct sock_filter *f = &prog.insns[i];
 
 		printf("\t{ 0x%02x, %u, %u, 0x%08x },\n", f->code, f->jt, f->jf, f->k);
+	}
+	printf("};\n");
+	return 0;
+}
+
+/* The rules themselves, for jail/record.c. */
+static int write_rules(const char *name, const char *path)
+{
+	autofree struct policy *p = calloc(1, sizeof(*p));
+	auto_file FILE *in = p ? fopen(path, "re") : NULL;
+	struct err e = { 0 };
+	int r = in ? policy_read(p, in, &e) : err_set(&e, ERR_INVALID, -EIO, "cannot be opened");
+
+	if (r < 0) {
+		fprintf(stderr, "%s:%u: %s\n", path, in ? p->line : 0, e.msg);
+		return r;
+	}
+	printf("/* Made by wisp-seccomp from %s. */\nstatic const struct rule rules_%s[] = {\n",
+	       path, name);
+	for (unsigned i = 0; i < p->n; i++) {
+		printf("\t{ %d, { ", p->rules[i].nr);
+		for (unsigned k = 0; k < POLICY_ARGS; k++)
+			printf("{ 0x%llx, 0x%llx }, ", (unsigned long long)p->rules[i].cmp[k].mask,
+			       (unsigned long long)p->rules[i].cmp[k].value);
+		printf("} }, /* line %u, %s */\n", p->rules[i].line, p->rules[i].name);
 	}
 	printf("};\n");
 	return 0;
@@ -201,6 +227,8 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && strcmp(argv[1], "--header") == 0) {
 		r = write_header(argv[2], argv[3]);
+	} else if (argc == 4 && strcmp(argv[1], "--rules") == 0) {
+		r = write_rules(argv[2], argv[3]);
 	} else if (argc == 2 && strcmp(argv[1], "--names") == 0) {
 		r = write_names();
 	} else if (argc == 2 + FILTER_FILE_KINDS && strcmp(argv[1], "--file") == 0) {

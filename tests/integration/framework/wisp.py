@@ -5,13 +5,17 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import time
+import uuid
+from pathlib import Path
 
 from framework import host, jail, stall
 from framework.http import Api
 
+RECORD = os.environ.get("WISP_RECORD")
 BINARY = os.environ.get("WISP_BIN", str(host.TOP / "build" / "release" / "wisp"))
 
 
@@ -38,6 +42,7 @@ class Wisp:
         self._terminal = None
         self._seen = b""
         self._commands = 0
+        self._record = None
         if jailed is None:
             jailed = jail.by_default() and jail.possible(BINARY) and not (binary or env or popen)
         argv = []
@@ -46,6 +51,11 @@ class Wisp:
         if log:
             argv += ["--log-path", str(self.log_path), "--level", "Debug"]
         argv += [str(a) for a in args]
+        # A run that says which lines of the policies it has used (tools/check-policies).
+        if RECORD and not binary and not any("seccomp" in str(a) for a in args):
+            Path(RECORD).mkdir(parents=True, exist_ok=True)
+            self._record = where / "calls.record"
+            argv += ["--seccomp-record", str(self._record)]
         self.jail = None
         prepare = _plain_signals
         if jailed:
@@ -111,6 +121,8 @@ class Wisp:
         if self.alive():
             self.process.kill()
         self.process.wait()
+        if self._record and self._record.exists():
+            shutil.move(self._record, Path(RECORD) / f"{uuid.uuid4()}.record")
         if self._terminal is not None:
             self.console()
             os.close(self._terminal)
