@@ -11,16 +11,16 @@
 #define BAD_FD	 ((unsigned long)-1)
 
 /* What the harness itself needs under a filter. */
-#define CALL(name) "{\"syscall\": \"" name "\"},"
-#define HARNESS       \
-	CALL("write") \
-	CALL("exit_group") CALL("exit") CALL("rt_sigprocmask") CALL("madvise") CALL("rseq")
+#define CALL(name)   "{\"syscall\": \"" name "\"},"
+#define HARNESS	     CALL("write") CALL("exit_group") CALL("exit") CALL("rt_sigprocmask") HARNESS_MORE
+#define HARNESS_MORE CALL("madvise") CALL("rseq")
 #define FILTER(rules)                                                                              \
 	"{\"default_action\": \"trap\", \"filter_action\": \"allow\", \"filter\": [" HARNESS rules \
 	"]}"
-#define FILE_OF(rules)                                                                                               \
-	"{\"vmm\": " FILTER(rules) ", \"api\": " FILTER(CALL("read") "{\"syscall\":\"brk\"}") ", \"vcpu\": " FILTER( \
-		"{\"syscall\": \"munmap\", \"comment\": \"why\"}") "}"
+#define API_FILTER  FILTER(CALL("read") "{\"syscall\": \"brk\"}")
+#define VCPU_FILTER FILTER("{\"syscall\": \"munmap\", \"comment\": \"why\"}")
+#define FILE_OF(rules) \
+	"{\"vmm\": " FILTER(rules) ", \"api\": " API_FILTER ", \"vcpu\": " VCPU_FILTER "}"
 #define ARG(op, type, val)                                                                       \
 	"{\"syscall\": \"ioctl\", \"args\": [{\"index\": 1, \"type\": \"" type "\", \"op\": " op \
 	", \"val\": " val ", \"comment\": \"c\"}]}"
