@@ -80,6 +80,8 @@ static const struct option {
 	{ "--snapshot-version", OPT_FLAG, AT(snapshot_version), NULL,
 	  "print the version of the snapshot format and exit" },
 	{ "--version", OPT_FLAG, AT(version), NULL, "print the version and exit" },
+	{ "--json", OPT_FLAG, AT(json), NULL,
+	  "with --version: as one JSON object, and nothing else" },
 	{ "--help", OPT_FLAG, AT(help), NULL, "print this and exit" },
 #undef AT
 };
@@ -181,6 +183,8 @@ static int check(struct options *opt, struct err *e)
 	if (opt->no_api && !opt->config_file)
 		return err_set(e, ERR_INVALID, -EINVAL,
 			       "Argument '--no-api' needs '--config-file'");
+	if (opt->json && !opt->version)
+		return err_set(e, ERR_INVALID, -EINVAL, "Argument '--json' needs '--version'");
 	if (opt->no_seccomp && opt->seccomp_filter)
 		return err_set(
 			e, ERR_INVALID, -EINVAL,

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from framework import host, wisp as wisp_module
+from framework import host, payload, wisp as wisp_module
 from framework.wisp import config_file
 
 pytestmark = pytest.mark.area("config")
@@ -29,6 +29,15 @@ def test_version(tmp_path):
     # The second word is what clients read: a version with a `v'.
     assert first[0] == "Firecracker" and first[1] == "v1.17.0"
     assert first[2] == "(wisp"
+
+
+def test_version_for_programs(tmp_path):
+    status, text = run(tmp_path, "--version", "--json")
+    version = json.loads(text)  # one object, and no line of the log behind it
+    assert status == 0 and text.count("\n") == 1
+    assert version["firecracker_version"] == "1.17.0" and version["wisp_version"]
+    assert version["advisories"] == []
+    assert run(tmp_path, "--json")[0] == BAD_ARGUMENTS
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
@@ -148,6 +157,37 @@ def test_bad_sections(tmp_path, kernel, more, words):
     good = {"boot-source": {"kernel_image_path": kernel}, "drives": []}
     refuse(tmp_path, {**good, **more}, "Configuration for VMM from one single json failed: ",
            *words)
+
+
+@pytest.mark.anykvm
+def test_what_is_configured_is_a_configuration_file(start_wisp, tmp_path):
+    """GET /vm/config, put into a file, makes the same machine."""
+    kernel, disk = payload.image("idle"), tmp_path / "disk"
+    disk.write_bytes(bytes(4096))
+    vm = start_wisp()
+    bucket = {"size": (1 << 64) - 1, "refill_time": 7, "one_time_burst": 9}
+    for method, path, body in (
+            ("PUT", "/machine-config", {"vcpu_count": 2, "mem_size_mib": 64, "smt": True,
+                                        "huge_pages": "Transparent", "track_dirty_pages": True,
+                                        "shared_memory": True}),
+            ("PUT", "/boot-source", {"kernel_image_path": str(kernel), "initrd_path": str(disk),
+                                     "boot_args": "a=\"b\\c\" -- d"}),
+            ("PUT", "/drives/one", {"drive_id": "one", "is_root_device": False, "discard": True,
+                                    "path_on_host": str(disk), "cache_type": "Writeback",
+                                    "rate_limiter": {"ops": bucket}}),
+            ("PUT", "/drives/two", {"drive_id": "two", "is_root_device": True, "partuuid": "1-2",
+                                    "path_on_host": str(disk), "is_read_only": True}),
+            ("PUT", "/vsock", {"guest_cid": 3, "uds_path": str(tmp_path / "v.sock")}),
+            ("PUT", "/entropy", {"rate_limiter": {"bandwidth": bucket}})):
+        reply = vm.api.request(method, path, body)
+        assert reply.status == 204, reply
+    said = vm.api.get("/vm/config")
+    vm.close()
+    (tmp_path / "v.sock").unlink(missing_ok=True)
+    (tmp_path / "again.json").write_bytes(said.body)
+    again = start_wisp("--config-file", tmp_path / "again.json")
+    again.expect("^READY$")
+    assert again.api.get("/vm/config").json == said.json
 
 
 def test_two_roots_in_a_file(tmp_path, kernel):
