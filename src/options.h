@@ -29,7 +29,7 @@ struct options { /* strings point into argv */
 	bool enable_pci;	       /* asked for, and not to be had */
 	const char *describe_snapshot; /* NULL: not asked for */
 	bool check_host, snapshot_version, version, help;
-	bool json; /* the version, for programs */
+	bool json;	 /* the version, for programs */
 	bool has_logger; /* an option of the log was given */
 	struct conf_logger logger;
 	bool has_metrics; /* --metrics-path was given */

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the programs that drive Firecracker really send, in their order and with their oddities:
+firecracker-go-sdk, firectl, firecracker-containerd, Kata Containers (contract, annex A)."""
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import threading
+import time
+
+import pytest
+
+from framework import host, payload, wisp as wisp_module
+from framework.guest import leave
+from framework.http import Api
+
+pytestmark = pytest.mark.area("clients")
+
+# As Go's http client writes them.
+GO_HEADERS = {"User-Agent": "Go-http-client/1.1", "Accept": "application/json",
+              "Content-Type": "application/json", "Accept-Encoding": "gzip"}
+
+FIRECTL_ARGS = "ro console=ttyS0 noapic reboot=k panic=1 pci=off nomodules"
+CONTAINERD_ARGS = "console=ttyS0 noapic reboot=k panic=1 pci=off nomodules rw"
+KATA_ARGS = ("pci=off reboot=k panic=1 iommu=off net.ifnames=0 random.trust_cpu=on acpi=off "
+             "console=ttyS0")
+LISTEN = "stty -echo; echo LISTENS; (set -f; IFS=; while read -r l; do echo $l; done) | sh"
+
+
+class Fifo:
+    """A FIFO with a reader that keeps what comes, as these clients have."""
+
+    def __init__(self, path):
+        os.mkfifo(path)
+        self.path, self.lines = str(path), []
+        # For both: an open for reading alone would wait for a writer.
+        self._fd = os.open(path, os.O_RDWR)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        with os.fdopen(self._fd, "rb") as file:
+            for line in file:
+                self.lines.append(line.decode(errors="replace"))
+
+    def wait_for(self, text):
+        end = time.monotonic() + host.deadline(30)
+        while not any(text in line for line in self.lines):
+            assert time.monotonic() < end, (text, self.lines[-20:])
+            time.sleep(0.02)
+
+
+class Started:
+    """The program as a client starts it: with arguments of its own and its folder as cwd."""
+
+    def __init__(self, where, *args):
+        self.where = where
+        self.output = open(where / "output.txt", "wb")
+        self.process = subprocess.Popen([wisp_module.BINARY, *map(str, args)], cwd=where,
+                                        stdin=subprocess.DEVNULL, stdout=self.output,
+                                        stderr=subprocess.STDOUT)
+
+    def text(self):
+        return (self.where / "output.txt").read_text(errors="replace")
+
+    def expect(self, pattern, timeout=60):
+        end = time.monotonic() + host.deadline(timeout)
+        while not (found := re.search(pattern, self.text(), re.MULTILINE)):
+            assert self.process.poll() is None and time.monotonic() < end, self.text()[-2000:]
+            time.sleep(0.05)
+        return found
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.output.close()
+
+
+@pytest.fixture
+def start(tmp_path):
+    started = []
+
+    def begin(*args):
+        started.append(Started(tmp_path, *args))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.close()
+
+
+def go_sdk_wait(process, path):
+    """waitForSocket(): the file every 10 ms, then GET /machine-config before anything is put."""
+    end = time.monotonic() + host.deadline(3)
+    while not path.exists():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.01)
+    api = Api(path, timeout=host.deadline(60))
+    while True:
+        try:
+            if api.get("/machine-config", headers=GO_HEADERS).status == 200:
+                return api
+        except ConnectionRefusedError:
+            pass
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def send(api, method, path, body, deprecated=False):
+    # json.Encoder ends each body with a line feed.
+    reply = api.request(method, path, (json.dumps(body) + "\n").encode(), headers=GO_HEADERS)
+    assert reply.status == 204 and reply.body == b"", (path, reply)
+    assert (reply.headers["Deprecation"] == "true") == deprecated, path
+
+
+def terminate(vm):
+    """SIGTERM, and at once: these clients wait 15 s at most, and look at the signal."""
+    vm.process.send_signal(signal.SIGTERM)
+    assert vm.process.wait(host.deadline(15)) == -signal.SIGTERM
+
+
+# --- firecracker-go-sdk ---
+
+@pytest.mark.anykvm
+def test_go_sdk(start, tmp_path):
+    log, metrics = Fifo(tmp_path / "log.fifo"), Fifo(tmp_path / "metrics.fifo")
+    disk = payload.make_disk(tmp_path / "root.img")
+    vm = start("--api-sock", tmp_path / "fc.sock", "--id", "b2c3-4d5e")
+    api = go_sdk_wait(vm.process, tmp_path / "fc.sock")
+    send(api, "PUT", "/logger", {"level": None, "log_path": log.path, "show_level": True,
+                                 "show_log_origin": False})
+    send(api, "PUT", "/metrics", {"metrics_path": metrics.path})
+    send(api, "PUT", "/machine-config", {"mem_size_mib": 128, "smt": False,
+                                         "track_dirty_pages": False, "vcpu_count": 1})
+    assert api.get("/machine-config", headers=GO_HEADERS).json["mem_size_mib"] == 128
+    send(api, "PUT", "/boot-source", {"boot_args": "console=ttyS0",
+                                      "kernel_image_path": str(payload.image("echo"))})
+    send(api, "PUT", "/drives/1", {"cache_type": "Unsafe", "drive_id": "1", "is_read_only": False,
+                                   "is_root_device": True, "path_on_host": str(disk)})
+    send(api, "PUT", "/vsock", {"guest_cid": 3, "uds_path": str(tmp_path / "v.sock"),
+                                "vsock_id": "agent_api"}, deprecated=True)
+    send(api, "PUT", "/actions", {"action_type": "InstanceStart"})
+    vm.expect("^READY$")
+    assert api.get("/", headers=GO_HEADERS).json["state"] == "Running"
+    log.wait_for("Put request on \"/actions\"")
+    log.wait_for(":WARN")
+    send(api, "PUT", "/actions", {"action_type": "FlushMetrics"})
+    metrics.wait_for("\"utc_timestamp_ms\"")
+    # Shutdown() presses the keys and waits for the process.
+    send(api, "PUT", "/actions", {"action_type": "SendCtrlAltDel"})
+    vm.expect("^BYE$")
+    assert vm.process.wait(host.deadline(30)) == 0
+
+
+@pytest.mark.anykvm
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_go_sdk_ends_it_by_a_signal(start, tmp_path, number):
+    """StopVMM() sends SIGTERM; signals of the client's own terminal are passed on."""
+    vm = start("--api-sock", tmp_path / "fc.sock")
+    api = go_sdk_wait(vm.process, tmp_path / "fc.sock")
+    send(api, "PUT", "/boot-source", {"kernel_image_path": str(payload.image("spin"))})
+    send(api, "PUT", "/actions", {"action_type": "InstanceStart"})
+    vm.process.send_signal(number)
+    assert vm.process.wait(host.deadline(15)) == -number
+    # The socket stays: the SDK removes it.
+    assert (tmp_path / "fc.sock").exists()
+
+
+@pytest.mark.parametrize("boot", [
+    {"boot_args": None, "initrd_path": None}, {"boot_args": ""}])
+def test_go_sdk_leaves_out_what_is_empty(api, tmp_path, boot):
+    kernel = tmp_path / "kernel"
+    kernel.write_bytes(b"kernel")
+    send(api, "PUT", "/boot-source", {"kernel_image_path": str(kernel), **boot})
+    send(api, "PUT", "/drives/1", {
+        "drive_id": "1", "is_root_device": False, "path_on_host": str(kernel),
+        "partuuid": None, "rate_limiter": None, "io_engine": None, "socket": None})
+    send(api, "PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 128,
+                                         "cpu_template": None})
+    send(api, "PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 128,
+                                         "cpu_template": "None"}, deprecated=True)
+
+
+def test_go_sdk_asks_before_it_configures(api):
+    """GET /machine-config and GET / answer at any time."""
+    for path in ("/machine-config", "/", "/version", "/vm/config"):
+        assert api.get(path, headers=GO_HEADERS).status == 200
+
+
+# --- firectl ---
+
+@pytest.mark.anykvm
+def test_firectl(start, tmp_path):
+    """A relative socket, a log FIFO on the command line of its user, root by PARTUUID."""
+    log = Fifo(tmp_path / "fc.log")
+    disk = payload.make_disk(tmp_path / "root.img")
+    vm = start("--api-sock", "./firecracker.sock")
+    api = go_sdk_wait(vm.process, tmp_path / "firecracker.sock")
+    send(api, "PUT", "/logger", {"level": "Debug", "log_path": log.path, "show_level": True,
+                                 "show_log_origin": True})
+    send(api, "PUT", "/machine-config", {"mem_size_mib": 512, "smt": True, "vcpu_count": 1})
+    send(api, "PUT", "/boot-source", {"boot_args": FIRECTL_ARGS,
+                                      "kernel_image_path": str(payload.image("cmdline"))})
+    send(api, "PUT", "/drives/root_drive", {
+        "drive_id": "root_drive", "is_read_only": False, "is_root_device": True,
+        "partuuid": "6f5d-01", "path_on_host": str(disk)})
+    send(api, "PUT", "/vsock", {"guest_cid": 42, "uds_path": "./fc.vsock", "vsock_id": "0"},
+         deprecated=True)
+    send(api, "PUT", "/actions", {"action_type": "InstanceStart"})
+    vm.expect(r"CMDLINE \[" + re.escape(FIRECTL_ARGS) + r" pci=off root=PARTUUID=6f5d-01 rw ")
+    assert vm.process.wait(host.deadline(30)) == 0
+    log.wait_for("Kernel loaded using")
+
+
+# --- firecracker-containerd ---
+
+@pytest.mark.kvm
+def test_containerd_patches_stub_drives(start_wisp, disk, tmp_path):
+    """Stub drives, noapic, and a drive that becomes the container's image while Linux runs."""
+    stubs = []
+    for n in range(2):
+        stub = tmp_path / f"stub{n}"
+        stub.write_bytes(b"\0" * 512)
+        stubs.append(stub)
+    image = tmp_path / "container.img"
+    image.write_bytes(b"container-image!" + bytes((1 << 20) - 16))
+    guest = host.guest("small-elf")
+    vm = start_wisp(console="pty")
+    vm.machine(mem=256)
+    vm.boot_source(guest.kernel, f'{CONTAINERD_ARGS} quiet test="{LISTEN}"', initrd=guest.initrd)
+    vm.drive("root_drive", disk, root=True, read_only=True)
+    for n, stub in enumerate(stubs):
+        vm.drive(f"stub{n}", stub)
+    vm.start()
+    vm.expect("^LISTENS$", timeout=120)
+    assert vm.run("cat /sys/block/vdb/size") == "1"
+    reply = vm.api.patch("/drives/stub0", {"drive_id": "stub0", "path_on_host": str(image)})
+    assert reply.status == 204, reply
+    vm.run("while [ $(cat /sys/block/vdb/size) != 2048 ]; do sleep 0.1; done")
+    assert "container-image!" in vm.run("head -c 16 /dev/vdb")
+    assert "XT-PIC" in vm.run("grep virtio /proc/interrupts | head -1")
+    leave(vm)
+
+
+# --- Kata Containers ---
+
+def test_kata_reads_the_version(tmp_path):
+    done = subprocess.run([wisp_module.BINARY, "--version"], stdout=subprocess.PIPE, check=True,
+                          cwd=tmp_path, timeout=host.deadline(20))
+    word = done.stdout.decode().splitlines()[0].split()[1].removeprefix("v")
+    assert tuple(int(n) for n in word.split(".")) >= (0, 21, 1)
+
+
+def kata_config(where, kernel, args, metrics, log, more=None):
+    """fcConfig.json, with its nulls, its deprecated field and its pool of empty drives."""
+    drives = []
+    for n in range(8):
+        (where / f"drive{n}").touch()
+        drives.append({"drive_id": f"drive{n}", "path_on_host": str(where / f"drive{n}"),
+                       "is_root_device": False, "is_read_only": False, "rate_limiter": None,
+                       "partuuid": None})
+    path = where / "fcConfig.json"
+    path.write_text(json.dumps({
+        "boot-source": {"kernel_image_path": str(kernel), "boot_args": args,
+                        **({"initrd_path": str(more)} if more else {})},
+        "machine-config": {"vcpu_count": 1, "mem_size_mib": 256, "smt": False,
+                           "cpu_template": None},
+        "vsock": {"guest_cid": 3, "uds_path": str(where / "kata.hvsock"), "vsock_id": "root"},
+        "logger": {"log_path": log, "level": "Debug", "show_level": False,
+                   "show_log_origin": False},
+        "metrics": {"metrics_path": metrics},
+        "drives": drives,
+        "network-interfaces": [],
+    }))
+    return path
+
+
+def kata_wait(api):
+    end = time.monotonic() + host.deadline(10)
+    while api.get("/").json["state"] != "Running":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.anykvm
+def test_kata(start, tmp_path):
+    log, metrics = Fifo(tmp_path / "logs.fifo"), Fifo(tmp_path / "metrics.fifo")
+    config = kata_config(tmp_path, payload.image("idle"), KATA_ARGS, metrics.path, log.path)
+    vm = start("--api-sock", tmp_path / "firecracker.socket", "--config-file", config)
+    while not (tmp_path / "firecracker.socket").exists():
+        assert vm.process.poll() is None, vm.text()
+        time.sleep(0.01)
+    api = Api(tmp_path / "firecracker.socket", timeout=host.deadline(60))
+    kata_wait(api)
+    # It is there before the machine is Running, and Kata changes its mode.
+    assert stat.S_ISSOCK(os.stat(tmp_path / "kata.hvsock").st_mode)
+    os.chmod(tmp_path / "kata.hvsock", 0o660)
+    image = payload.make_disk(tmp_path / "rootfs.img")
+    limiter = {"bandwidth": {"size": 0, "one_time_burst": 0, "refill_time": 0},
+               "ops": {"size": 1000, "one_time_burst": 0, "refill_time": 1000}}
+    reply = api.patch("/drives/drive3", {"drive_id": "drive3", "path_on_host": str(image),
+                                         "rate_limiter": limiter})
+    assert reply.status == 204, reply
+    drives = {d["drive_id"]: d for d in api.get("/vm/config").json["drives"]}
+    assert len(drives) == 8 and drives["drive3"]["path_on_host"] == str(image)
+    log.wait_for("/drives/drive3")
+    metrics.wait_for("\"utc_timestamp_ms\"")
+    terminate(vm)
+
+
+@pytest.mark.kvm
+def test_kata_guest_without_acpi(start_wisp, disk, tmp_path):
+    """acpi=off, eight empty drives, and one that becomes a file system while Linux runs."""
+    metrics = Fifo(tmp_path / "metrics.fifo")
+    guest = host.guest("small-elf")
+    config = kata_config(tmp_path, guest.kernel, f'{KATA_ARGS} quiet test="{LISTEN}"',
+                         metrics.path, str(tmp_path / "kata.log"), guest.initrd)
+    vm = start_wisp("--config-file", config, console="pty", log=False)
+    kata_wait(vm.api)
+    vm.expect("^LISTENS$", timeout=120)
+    assert vm.run("ls -d /sys/firmware/acpi 2>&1 | grep -c 'No such'") == "1"
+    assert vm.run("cat /sys/block/vdc/size") == "0"
+    limiter = {"bandwidth": {"size": 100 << 20, "one_time_burst": 0, "refill_time": 1000}}
+    reply = vm.api.patch("/drives/drive2", {"drive_id": "drive2", "path_on_host": str(disk),
+                                            "rate_limiter": limiter})
+    assert reply.status == 204, reply
+    vm.run("while [ $(cat /sys/block/vdc/size) = 0 ]; do sleep 0.1; done")
+    assert vm.run("mount -t ext4 -o ro /dev/vdc /mnt && ls /mnt/SHA256SUMS && umount /mnt") == \
+        "/mnt/SHA256SUMS"
+    leave(vm)
+
+
+# --- Firecracker's own tests ---
+
+@pytest.mark.anykvm
+def test_firecracker_tests_start_it_without_an_api(start, tmp_path):
+    config = kata_config(tmp_path, payload.image("boot-timer"), "console=ttyS0",
+                         str(tmp_path / "metrics.json"), str(tmp_path / "log.txt"))
+    (tmp_path / "metrics.json").touch()
+    vm = start("--id", "x-1", "--no-api", "--config-file", config, "--boot-timer",
+               "--level", "Info", "--log-path", tmp_path / "log.txt")
+    assert vm.process.wait(host.deadline(60)) == 0, vm.text()
+    log = (tmp_path / "log.txt").read_text()
+    assert "Successfully started microvm that was configured from one single json" in log
+    assert "Guest-boot-time" in log
+    assert not (tmp_path / "run").exists()
