@@ -214,19 +214,17 @@ static const struct rule {
 	bool before, after; /* legal before the start, after it */
 	const char *error;  /* begins the text when it fails; NULL: nothing does */
 	int (*run)(struct vmm *vmm, const struct action *a, struct err *e);
-	bool boot; /* once tried, even in vain, no snapshot can be loaded any more */
 } rules[] = {
-	[ACTION_PUT_BOOT_SOURCE] = { true, false, "Boot source error", put_boot_source, true },
-	[ACTION_PUT_MACHINE_CONFIG] = { true, false, "Machine config error", put_machine, true },
-	[ACTION_PATCH_MACHINE_CONFIG] = { true, false, "Machine config error", patch_machine,
-					  true },
+	[ACTION_PUT_BOOT_SOURCE] = { true, false, "Boot source error", put_boot_source },
+	[ACTION_PUT_MACHINE_CONFIG] = { true, false, "Machine config error", put_machine },
+	[ACTION_PATCH_MACHINE_CONFIG] = { true, false, "Machine config error", patch_machine },
 	[ACTION_PUT_CPU_CONFIG] = { true, false, "Configure CPU error", put_cpu },
-	[ACTION_PUT_DRIVE] = { true, false, "Drive config error", put_drive, true },
+	[ACTION_PUT_DRIVE] = { true, false, "Drive config error", put_drive },
 	[ACTION_PATCH_DRIVE] = { false, true, "Drive config error", vmm_begin_drive_patch },
-	[ACTION_PUT_NET] = { true, false, "Network config error", put_net, true },
+	[ACTION_PUT_NET] = { true, false, "Network config error", put_net },
 	[ACTION_PATCH_NET] = { false, true, "Network config error", patch_net },
-	[ACTION_PUT_VSOCK] = { true, false, "Vsock config error", put_vsock, true },
-	[ACTION_PUT_ENTROPY] = { true, false, "Entropy config error", put_entropy, true },
+	[ACTION_PUT_VSOCK] = { true, false, "Vsock config error", put_vsock },
+	[ACTION_PUT_ENTROPY] = { true, false, "Entropy config error", put_entropy },
 	[ACTION_PUT_SERIAL] = { true, false, "Serial config error", put_serial },
 	[ACTION_PUT_LOGGER] = { true, false, "Logger error", put_logger },
 	[ACTION_PUT_METRICS] = { true, false, "Metrics error", put_metrics },
@@ -237,16 +235,30 @@ static const struct rule {
 	[ACTION_RESUME] = { false, true, "Internal VMM error", resume_machine },
 	[ACTION_SNAPSHOT_CREATE] = { false, true, "Create snapshot error", create_snapshot },
 	[ACTION_SNAPSHOT_LOAD] = { true, false, "Load snapshot error", load_snapshot },
-	[ACTION_PUT_BALLOON] = { true, false, "Balloon config error", absent_balloon, true },
-	[ACTION_PUT_PMEM] = { true, false, "Pmem config error", absent_pmem, true },
+	[ACTION_PUT_BALLOON] = { true, false, "Balloon config error", absent_balloon },
+	[ACTION_PUT_PMEM] = { true, false, "Pmem config error", absent_pmem },
 	[ACTION_PUT_MEMORY_HOTPLUG] = { true, false, "Memory hotplug config error",
-					absent_memory_hotplug, true },
+					absent_memory_hotplug },
 	[ACTION_BALLOON_REQUEST] = { false, true, "Balloon config error", absent_balloon_request },
 	[ACTION_BALLOON_PATCH] = { false, true, "Balloon update error", absent_balloon_request },
 	[ACTION_PMEM_PATCH] = { false, true, "Pmem config error", absent_pmem_request },
 	[ACTION_MEMORY_HOTPLUG_REQUEST] = { false, true, "Memory hotplug update error",
 					    absent_memory_hotplug_request },
 	[ACTION_UNPLUG] = { false, true, NULL, absent_unplug },
+};
+
+/* Once one of these was tried, even in vain, no snapshot can be loaded any more. */
+static const bool configures_boot[ARRAY_SIZE(rules)] = {
+	[ACTION_PUT_BOOT_SOURCE] = true,
+	[ACTION_PUT_MACHINE_CONFIG] = true,
+	[ACTION_PATCH_MACHINE_CONFIG] = true,
+	[ACTION_PUT_DRIVE] = true,
+	[ACTION_PUT_NET] = true,
+	[ACTION_PUT_VSOCK] = true,
+	[ACTION_PUT_ENTROPY] = true,
+	[ACTION_PUT_BALLOON] = true,
+	[ACTION_PUT_PMEM] = true,
+	[ACTION_PUT_MEMORY_HOTPLUG] = true,
 };
 
 static const char *refusal_after_start(enum action_type type)
@@ -272,7 +284,7 @@ int action_run(struct vmm *vmm, struct action *a)
 		return err_set(
 			&a->err, ERR_STATE, -EBUSY,
 			"The requested operation is not supported before starting the microVM.");
-	vmm->boot_path |= rule->boot;
+	vmm->boot_path |= configures_boot[a->type];
 	r = rule->run(vmm, a, &a->err);
 	return r < 0 ? action_fail(a) : r;
 }

@@ -11,12 +11,22 @@
 #include "base/log.h"
 #include "devices/serial.h"
 #include "vmm/build.h"
+#include "vmm/device_state.h"
 #include "vmm/snapshot.h"
 #include "vmm/x86/host_cpu.h"
 #include "vmm/x86/vcpu_state.h"
 #include "vmm/x86/vm_state.h"
 
 enum { CONSOLE_LIMIT_MS = 1000 };
+
+static struct device_state devices_of(struct machine *m)
+{
+	return (struct device_state){
+		.virtio = &m->virtio,
+		.serial = m->platform.serial,
+		.i8042 = &m->platform.i8042,
+	};
+}
 
 /* --- save ------------------------------------------------------------------- */
 
@@ -67,61 +77,6 @@ static void save_host(struct snap_out *out)
 	snap_end(out);
 }
 
-static int save_virtio(struct machine *m, struct snap_out *out, struct err *e)
-{
-	for (unsigned i = 0; i < m->virtio.n; i++) {
-		struct virtio_mmio *mmio = m->virtio.slot[i].mmio;
-		struct state_out *o = snap_begin(out, SNAP_VIRTIO, i, SNAP_REQUIRED);
-		int r;
-
-		state_put_u32(o, vdev_id(virtio_mmio_dev(mmio)));
-		r = virtio_mmio_save(mmio, o);
-		snap_end(out);
-		if (r < 0)
-			return err_set(e, ERR_INTERNAL, r, "%s: its state is too large",
-				       vdev_name(virtio_mmio_dev(mmio)));
-	}
-	return 0;
-}
-
-static void save_serial(struct serial *serial, struct snap_out *out)
-{
-	struct state_out *o = snap_begin(out, SNAP_SERIAL, 0, SNAP_REQUIRED);
-	struct serial_state s;
-
-	serial_save(serial, &s);
-	state_put_u8(o, s.ier);
-	state_put_u8(o, s.fcr);
-	state_put_u8(o, s.lcr);
-	state_put_u8(o, s.mcr);
-	state_put_u8(o, s.scr);
-	state_put_u8(o, s.dll);
-	state_put_u8(o, s.dlm);
-	state_put_u8(o, s.lsr_errors);
-	state_put_u8(o, s.msr_deltas);
-	state_put_u8(o, s.thre_pending);
-	state_put_u8(o, s.nrx);
-	state_put_mem(o, s.rx, sizeof(s.rx));
-	snap_end(out);
-}
-
-static void save_i8042(struct i8042 *i8042, struct snap_out *out)
-{
-	struct state_out *o = snap_begin(out, SNAP_I8042, 0, SNAP_REQUIRED);
-	struct i8042_state s;
-
-	i8042_save(i8042, &s);
-	state_put_u8(o, s.command_byte);
-	state_put_u8(o, s.command);
-	state_put_u8(o, s.kbd_command);
-	state_put_u8(o, s.output_port);
-	state_put_u8(o, s.scanning);
-	state_put_u8(o, s.used);
-	state_put_u8(o, s.nbuffer);
-	state_put_mem(o, s.buffer, sizeof(s.buffer));
-	snap_end(out);
-}
-
 /* What the guest has sent is the host's: of a console that takes it there is nothing left. */
 static void flush_console(struct machine *m)
 {
@@ -150,18 +105,17 @@ int machine_save(struct machine *machine, const struct conf_config *config, stru
 		 struct err *e)
 {
 	struct machine *m = machine;
+	const struct device_state devices = devices_of(m);
 	int r = save_config(config, out, e);
 
 	if (r < 0)
 		return r;
 	save_machine(m, out);
 	save_host(out);
-	r = save_virtio(m, out, e);
+	flush_console(m);
+	r = device_state_save(&devices, out, e);
 	if (r < 0)
 		return r;
-	flush_console(m);
-	save_serial(m->platform.serial, out);
-	save_i8042(&m->platform.i8042, out);
 	r = vm_state_save(m->vm.fd, out, e);
 	return r < 0 ? r : save_vcpus(m, out, e);
 }
@@ -185,79 +139,6 @@ static void compare_host(struct snap_in *in)
 			 "run on this one");
 }
 
-static int load_virtio(struct machine *m, struct snap_in *in, struct err *e)
-{
-	for (unsigned i = 0; i < m->virtio.n; i++) {
-		struct virtio_mmio *mmio = m->virtio.slot[i].mmio;
-		struct vdev *dev = virtio_mmio_dev(mmio);
-		struct state_in s;
-		uint32_t id;
-		int r = snap_take(in, SNAP_VIRTIO, i, &s, e);
-
-		if (r < 0)
-			return err_wrap(e, "%s", vdev_name(dev));
-		id = state_get_u32(&s);
-		if (id != vdev_id(dev))
-			return err_set(e, ERR_INVALID, -EINVAL,
-				       "%s: record `" SNAP_VIRTIO "' %u is of a device of type %u",
-				       vdev_name(dev), i, id);
-		r = virtio_mmio_load(mmio, &s, e);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int load_serial(struct serial *serial, struct snap_in *in, struct err *e)
-{
-	struct serial_state to = { 0 };
-	struct state_in s;
-	int r = snap_take(in, SNAP_SERIAL, 0, &s, e);
-
-	if (r < 0)
-		return r;
-	to.ier = state_get_u8(&s);
-	to.fcr = state_get_u8(&s);
-	to.lcr = state_get_u8(&s);
-	to.mcr = state_get_u8(&s);
-	to.scr = state_get_u8(&s);
-	to.dll = state_get_u8(&s);
-	to.dlm = state_get_u8(&s);
-	to.lsr_errors = state_get_u8(&s);
-	to.msr_deltas = state_get_u8(&s);
-	to.thre_pending = state_get_u8(&s);
-	to.nrx = state_get_u8(&s);
-	state_get_mem(&s, to.rx, sizeof(to.rx));
-	r = snap_taken(&s, SNAP_SERIAL, 0, e);
-	if (r == 0 && serial_load(serial, &to) < 0)
-		r = err_set(e, ERR_INVALID, -EINVAL,
-			    "record `" SNAP_SERIAL "' 0 is of no state that a UART can have");
-	return r;
-}
-
-static int load_i8042(struct i8042 *i8042, struct snap_in *in, struct err *e)
-{
-	struct i8042_state to = { 0 };
-	struct state_in s;
-	int r = snap_take(in, SNAP_I8042, 0, &s, e);
-
-	if (r < 0)
-		return r;
-	to.command_byte = state_get_u8(&s);
-	to.command = state_get_u8(&s);
-	to.kbd_command = state_get_u8(&s);
-	to.output_port = state_get_u8(&s);
-	to.scanning = state_get_u8(&s);
-	to.used = state_get_u8(&s);
-	to.nbuffer = state_get_u8(&s);
-	state_get_mem(&s, to.buffer, sizeof(to.buffer));
-	r = snap_taken(&s, SNAP_I8042, 0, e);
-	if (r == 0 && i8042_load(i8042, &to) < 0)
-		r = err_set(e, ERR_INVALID, -EINVAL,
-			    "record `" SNAP_I8042 "' 0 is of no state that a controller can have");
-	return r;
-}
-
 static int load_vcpus(struct machine *m, struct snap_in *in, struct err *e)
 {
 	struct vcpu_host host = { 0 };
@@ -269,18 +150,9 @@ static int load_vcpus(struct machine *m, struct snap_in *in, struct err *e)
 	return r;
 }
 
-/* Devices last: the interrupts that they raise again find the controllers loaded. */
-static int load_devices(struct machine *m, struct snap_in *in, struct err *e)
-{
-	int r = load_virtio(m, in, e);
-
-	if (r == 0)
-		r = load_serial(m->platform.serial, in, e);
-	return r == 0 ? load_i8042(&m->platform.i8042, in, e) : r;
-}
-
 int build_loaded(struct machine *m, const struct machine_load *load, struct err *e)
 {
+	const struct device_state devices = devices_of(m);
 	struct snap_in *in = load->in;
 	int r;
 
@@ -289,7 +161,8 @@ int build_loaded(struct machine *m, const struct machine_load *load, struct err 
 	r = load_vcpus(m, in, e);
 	if (r == 0)
 		r = vm_state_load(m->vm.fd, load->clock_realtime, in, e);
+	/* Last: the interrupts that they raise again find the controllers loaded. */
 	if (r == 0)
-		r = load_devices(m, in, e);
+		r = device_state_load(&devices, in, e);
 	return r < 0 ? r : snap_in_end(in, e);
 }

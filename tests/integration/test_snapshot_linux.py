@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Linux goes on in another process: its disks, its console, its clocks, its random numbers."""
+
+import re
+import time
+
+import pytest
+
+from framework import host, snapshot
+from framework.guest import leave, shell
+
+pytestmark = [pytest.mark.area("snapshot"), pytest.mark.kvm]
+
+MIB = 1 << 20
+# Neither instruction that gives random numbers: leaf 1 ECX bit 30, leaf 7 EBX bit 18.
+NO_RDRAND = {"cpuid_modifiers": [
+    {"leaf": "0x1", "subleaf": "0x0", "flags": 0,
+     "modifiers": [{"register": "ecx", "bitmap": "0b" + "x0" + "x" * 30}]},
+    {"leaf": "0x7", "subleaf": "0x0", "flags": 1,
+     "modifiers": [{"register": "ebx", "bitmap": "0b" + "x" * 13 + "0" + "x" * 18}]}]}
+SICK = r"soft lockup|hung|stall|Call Trace|I/O error|clocksource.*unstable"
+
+
+@pytest.fixture
+def files(tmp_path):
+    return snapshot.in_folder(tmp_path)
+
+
+def guest(start_wisp, vcpus, drives=None, kernel="small-elf", args="", cpu=None):
+    def prepare(vm):
+        assert vm.api.patch("/machine-config", {"vcpu_count": vcpus}).status == 204
+        if cpu is not None:
+            assert vm.api.put("/cpu-config", cpu).status == 204
+
+    return shell(start_wisp, drives or {}, kernel=kernel, args=args, prepare=prepare)
+
+
+def healthy(vm):
+    assert not re.search(SICK, vm.run("dmesg", timeout=120)), vm.console()[-3000:]
+
+
+# --- drives ---
+
+def through_lives(start_wisp, tmp_path, files, engine, vcpus, lives, size):
+    disk = tmp_path / "disk.img"
+    with open(disk, "wb") as file:
+        file.truncate(32 * MIB)
+    vm = guest(start_wisp, vcpus, {"disk": {"path": disk, "io_engine": engine,
+                                            "cache_type": "Writeback"}}, kernel="cloud")
+    vm.run(f"(fio --ioengine=libaio --iodepth=16 --direct=1 --rw=randwrite --bsrange=512-64k "
+           f"--size={size} --verify=crc32c --verify_fatal=1 --loops=10000 --name=j "
+           "--filename=/dev/vda --minimal --output=/tmp/fio; echo $? >/tmp/status) &")
+    for _ in range(lives):
+        vm = snapshot.move(vm, start_wisp, files, console="pty")
+        vm.run("kill -0 $!", timeout=120)  # fio still runs
+    vm.run("killall -INT fio; wait; cat /tmp/status; grep -qx 0 /tmp/status", timeout=240)
+    healthy(vm)
+    leave(vm)
+
+
+@pytest.mark.parametrize("engine, vcpus", [("Async", 2)])
+def test_fio_through_lives(start_wisp, tmp_path, files, engine, vcpus):
+    through_lives(start_wisp, tmp_path, files, engine, vcpus, 3, "1m")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("engine", ["Sync", "Async"])
+@pytest.mark.parametrize("vcpus", [1, 2, 4])
+def test_fio_through_a_hundred_lives(start_wisp, tmp_path, files, engine, vcpus):
+    through_lives(start_wisp, tmp_path, files, engine, vcpus, 100, "8m")
+
+
+# --- console ---
+
+def stream(start_wisp, files, kernel, vcpus, lives):
+    """Each number once and in order, whichever monitor it came out of."""
+    vm = guest(start_wisp, vcpus, kernel=kernel)
+    vm.send("i=0; while [ ! -e /tmp/end ]; do i=$((i+1)); echo N$i; done &\n")
+    vm.expect(r"^N5$")
+    seen = ""
+    for _ in range(lives):
+        vm.pause()
+        snapshot.create(vm, files)
+        snapshot.kill(vm)
+        seen += vm.console()
+        vm = start_wisp(console="pty")
+        snapshot.load(vm, files, resume_vm=True)
+        vm.expect(r"^N\d+$")
+    vm.send("touch /tmp/end; wait; echo ENDED\n")
+    vm.expect(r"^ENDED$", timeout=120)
+    seen += vm.console()
+    numbers = [int(n) for n in re.findall(r"^N(\d+)$", seen, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    healthy(vm)
+    leave(vm)
+
+
+def test_serial_stream(start_wisp, files):
+    stream(start_wisp, files, "small-elf", 4, 3)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kernel", ["small-elf", "small-6.1", "cloud"])
+@pytest.mark.parametrize("vcpus", [1, 2, 4])
+def test_serial_stream_in_full(start_wisp, files, kernel, vcpus):
+    stream(start_wisp, files, kernel, vcpus, 100)
+
+
+# --- what two machines from one snapshot must not share, and their clocks ---
+
+def random_bytes(vm):
+    return vm.run("head -c 16 /dev/urandom | od -An -tx1").strip()
+
+
+@pytest.mark.parametrize("kernel", ["small-elf"])
+def test_clones_and_clocks(start_wisp, files, kernel):
+    """Two restores of one snapshot draw different random numbers, with no RDRAND to help; one
+    goes on as if no time had passed, the other knows that it has."""
+    vm = guest(start_wisp, 2, kernel=kernel, cpu=NO_RDRAND,
+               args="clocksource=kvm-clock nordrand")
+    vm.run("! grep -q rdrand /proc/cpuinfo")
+    assert "kvm-clock" in vm.run("cat /sys/devices/system/clocksource/*/current_clocksource")
+    drawn = [random_bytes(vm)]
+    uptime = float(vm.run("cat /proc/uptime").split()[0])
+    saved = time.time()
+    vm.pause()
+    snapshot.create(vm, files)
+    snapshot.kill(vm)
+    away = host.seconds(10)
+    time.sleep(away)
+    for realtime in (False, True):
+        vm = start_wisp(console="pty")
+        snapshot.load(vm, files, resume_vm=True, clock_realtime=realtime)
+        drawn.append(random_bytes(vm))
+        now = float(vm.run("cat /proc/uptime").split()[0])
+        since = time.time() - saved
+        assert now >= uptime
+        # `since' has the pause, the snapshot and the commands in it as well.
+        assert (now - uptime >= away) == realtime, (now, uptime, since)
+        assert now - uptime <= since + 1
+        if realtime:
+            assert abs(int(vm.run("date +%s")) - time.time()) < host.seconds(5)
+        assert "crng reseeded due to virtual machine fork" in vm.run("dmesg")
+        healthy(vm)
+        leave(vm)
+    assert len(set(drawn)) == 3
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kernel", ["cloud", "small"])
+def test_clones_and_clocks_of_others(start_wisp, files, kernel):
+    test_clones_and_clocks(start_wisp, files, kernel)
