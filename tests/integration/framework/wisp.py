@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One monitor process in a folder of its own, and what it says."""
 
+import ctypes
 import json
 import os
 import pty
@@ -19,9 +20,17 @@ RECORD = os.environ.get("WISP_RECORD")
 BINARY = os.environ.get("WISP_BIN", str(host.TOP / "build" / "release" / "wisp"))
 
 
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
 def _plain_signals():
-    """As from a shell: nohup and the like would leave SIGHUP ignored."""
+    """As from a shell: nohup and the like would leave SIGHUP ignored.
+
+    A test run that is killed takes its monitors with it.
+    """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 class Wisp:
