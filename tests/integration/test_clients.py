@@ -348,3 +348,13 @@ def test_firecracker_tests_start_it_without_an_api(start, tmp_path):
     assert "Successfully started microvm that was configured from one single json" in log
     assert "Guest-boot-time" in log
     assert not (tmp_path / "run").exists()
+
+
+def test_requests_say_how_long_they_took(wisp):
+    """Firecracker's tests read it for every request."""
+    wisp.api.put("/entropy", {})
+    wisp.api.put("/entropy", {"x": 1})
+    lines = re.findall(r"Total previous API call duration: (\d+) us\.$", wisp.log(), re.MULTILINE)
+    requests = wisp.log().count("The API server received a ")
+    # The newest may still be on its way.
+    assert requests - 1 <= len(lines) <= requests and requests >= 3
