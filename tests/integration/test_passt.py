@@ -104,7 +104,7 @@ def test_an_address_and_a_file(place):
         vm.net("eth0", socket_path=str(passt.socket))
         vm.start()
         vm.expect("^LISTENS$", timeout=120)
-        vm.run(f"(echo '#!/bin/sh'; echo '{SCRIPT}; true') >/tmp/dhcp && chmod +x /tmp/dhcp")
+        vm.run(f"(echo '#!/bin/busybox sh'; echo '{SCRIPT}; true') >/tmp/dhcp && chmod +x /tmp/dhcp")
         vm.run("ip link set eth0 up && udhcpc -i eth0 -n -q -s /tmp/dhcp 2>&1")
         assert "192.0.2.1/24" in vm.run("ip addr show dev eth0")
         fetch = f"wget -q -O - http://192.0.2.254:{server.server_port}/file | md5sum | cut -d' ' -f1"

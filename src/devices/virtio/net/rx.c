@@ -22,10 +22,10 @@
 
 enum {
 	WANT_MIN = NET_HDR + NET_ETH + 1500,
-	WAIT_MS = 100,
+	WAIT_MS = 1000,
 	NUM_BUFFERS = 10, /* offset in the header: virtio 1.2, 5.1.6 */
 };
-static_assert(VIRTQ_IOV_MAX < IOV_MAX / 2, "a rewound array takes a chain and our own segment");
+static_assert(VIRTQ_IOV_MAX < IOV_MAX / 3, "a rewound array takes a chain and our own segment");
 
 /* Why a run goes on or not. */
 enum rx_state {
@@ -100,14 +100,17 @@ static bool hold(struct net *net, size_t want)
 	return rx->n > rx->first;
 }
 
-/* Starts at the front of the arrays when they near their end. Between two frames. */
+/*
+ * Starts at the front of the arrays when they near their end, so that there is room for
+ * the tail of the next frame. Between two frames.
+ */
 static void rewind_held(struct net *net)
 {
 	struct net_rx *rx = &net->rx;
 
 	if (rx->first == rx->n)
 		hold_none(rx);
-	else if (rx->end + VIRTQ_IOV_MAX >= ARRAY_SIZE(rx->iov))
+	else if (rx->end + 2 * VIRTQ_IOV_MAX >= ARRAY_SIZE(rx->iov))
 		give_back(net);
 }
 
