@@ -65,10 +65,12 @@ static void to_path(char path[MODULE_MAX], const char *module)
 		module += sizeof(theirs) - 1;
 	}
 	while (*module && len < MODULE_MAX - 1) {
-		bool colons = module[0] == ':' && module[1] == ':';
-
-		path[len++] = colons ? '/' : *module;
-		module += colons ? 2 : 1;
+		if (strncmp(module, "::", 2) == 0) {
+			path[len++] = '/';
+			module += 2;
+		} else {
+			path[len++] = *module++;
+		}
 	}
 	path[len] = '\0';
 }

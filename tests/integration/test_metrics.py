@@ -340,34 +340,58 @@ def test_fifo_with_slow_reader_gets_whole_lines(wisp):
 
 # --- that they count ---
 
-@pytest.mark.anykvm
-def test_drives_count_what_the_guest_did(start_wisp, tmp_path):
-    """block-rw says what it does: its counters are those requests, and the sums are sums."""
+def by_counted(start_wisp, tmp_path, engine):
+    """The lines of a guest that does tests/guest/counted.c, and the ids of its drives."""
     path = tmp_path / "m.json"
-    words = payload.Payload("block-rw")
-    drives, more = payload.devices(words.devices, tmp_path)
+    words = payload.Payload("counted")
+    drives, more = payload.devices(["block", *words.devices], tmp_path)
+    for drive in drives:
+        drive["io_engine"] = engine
+    # The payload takes the first disk that it finds.
+    drives = drives[1:] + drives[:1]
     file = config_file(tmp_path, words.image, "kvm=interpreted", drives=drives,
                        metrics={"metrics_path": str(path)}, **more)
     vm = start_wisp("--no-api", "--config-file", file, api=False)
     assert vm.wait() == 0, vm.console()
-    got = metrics.parse(path.read_text())
-    names = [drive["drive_id"] for drive in drives]
-    total = dict.fromkeys(metrics.GROUPS["block"], 0)
+    return vm, metrics.parse(path.read_text()), [drive["drive_id"] for drive in drives]
+
+
+@pytest.mark.anykvm
+@pytest.mark.parametrize("engine", ["Sync", "Async"])
+def test_devices_count_what_the_guest_did(start_wisp, tmp_path, engine):
+    vm, got, names = by_counted(start_wisp, tmp_path, engine)
+
+    def total(group, field):
+        return sum(line[group][field] for line in got)
+
     for line in got:
         metrics.check(line, drives=names)
-        for field, value in line["block"].items():
+        for field, value in line["block"].items():  # sums are the sums of what is beside them
             each = [line[f"block_{name}"][field] for name in names]
             if field.endswith("_agg"):
                 assert value["sum_us"] == sum(v["sum_us"] for v in each)
-                continue
-            assert value == sum(each)
-            total[field] += value
-    assert total["read_count"] > 0 and total["write_count"] > 0
-    assert total["read_bytes"] % 512 == 0 and total["read_bytes"] >= 512 * total["read_count"]
-    assert total["queue_event_count"] > 0
-    assert sum(line["interrupts"]["triggers"] for line in got) > 0
-    assert sum(line["vcpu"]["exit_mmio_write"] for line in got) > 0
-    assert sum(line["vcpu"]["exit_mmio_read"] for line in got) > 0
+                assert value["max_us"] == max(v["max_us"] for v in each)
+            else:
+                assert value == sum(each), field
+    used, idle = (f"block_{name}" for name in names)
+    assert {field: total(used, field) for field in metrics.GROUPS["block"]
+            if not field.endswith("_agg") and not field.startswith("queue_event")} == {
+        **dict.fromkeys((f for f in metrics.GROUPS["block"] if not f.endswith("_agg")
+                         and not f.startswith("queue_event")), 0),
+        "read_count": 5, "read_bytes": 5 * 1024, "write_count": 3, "write_bytes": 3 * 4096,
+        "flush_count": 2, "invalid_reqs_count": 4}
+    assert 0 < total(used, "queue_event_count") <= 5 + 3 + 2 + 4
+    assert all(total(idle, field) == 0 for field in metrics.GROUPS["block"]
+               if not field.endswith("_agg"))
+    assert total("entropy", "entropy_bytes") == 7 * 256
+    assert 0 < total("entropy", "entropy_event_count") <= 7
+    assert total("uart", "write_count") == len((vm.where / "console.txt").read_bytes())
+    # One interrupt for each of 14 and 7 requests: polling drivers do not suppress them.
+    assert total("interrupts", "triggers") == 14 + 7
+    assert total("i8042", "reset_count") == 1
+    assert total("i8042", "write_count") >= 1
+    assert total("vcpu", "exit_io_out") >= total("uart", "write_count")
+    assert total("vcpu", "exit_mmio_read") > 0 and total("vcpu", "exit_mmio_write") > 0
 
 
 # --- GET /metrics ---
