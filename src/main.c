@@ -176,6 +176,26 @@ static int configure_from_file(struct process *p, struct err *e)
 	return r;
 }
 
+/* --metadata: what would be put to /mmds. */
+static int populate_mmds(struct process *p, struct err *e)
+{
+	autofree char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	if (!p->opt.metadata)
+		return 0;
+	r = read_text(p->opt.metadata, &text, &len, e);
+	if (r == 0)
+		r = vmm_populate_mmds(p->vmm, text, len, e);
+	if (r == -EBADMSG)
+		r = err_wrap(e, "metadata provided not valid json");
+	if (r < 0)
+		return err_wrap(e, "Populating MMDS from file failed");
+	log_info("Successfully added metadata to mmds from file");
+	return 0;
+}
+
 static int bad_configuration(struct process *p, const struct err *e)
 {
 	log_err("Configuration for VMM from one single json failed: %s", e->msg);
@@ -224,7 +244,9 @@ static int choose_isolation(struct process *p, struct err *e)
 
 static int wire(struct process *p, struct err *e)
 {
-	struct vmm_cfg vmm = { .id = p->opt.id, .boot_timer = p->opt.boot_timer };
+	struct vmm_cfg vmm = { .id = p->opt.id,
+			       .mmds_limit = p->opt.mmds_limit,
+			       .boot_timer = p->opt.boot_timer };
 	int r = schema_init(e);
 
 	if (r == 0)
@@ -337,6 +359,8 @@ static int run(struct process *p)
 		return failed(&e);
 	if (p->opt.core_sched && share_no_core(&e) < 0)
 		return failed(&e);
+	if (populate_mmds(p, &e) < 0)
+		return p->opt.config_file ? bad_configuration(p, &e) : failed(&e);
 	if (p->opt.config_file && configure_from_file(p, &e) < 0)
 		return bad_configuration(p, &e);
 	/* First in the queue: a client that is quick must not start another machine. */

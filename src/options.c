@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "conf/id.h"
 
+#define MMDS_LIMIT_AS_PAYLOAD UINT64_MAX
+
 enum option_type {
 	OPT_FLAG,
 	OPT_STRING,
@@ -34,6 +36,8 @@ static const struct option {
 	  "name of the microVM: letters, digits, hyphens [" OPTIONS_ID_DEFAULT "]" },
 	{ "--config-file", OPT_STRING, AT(config_file), "PATH",
 	  "configure from a JSON file and start" },
+	{ "--metadata", OPT_STRING, AT(metadata), "PATH",
+	  "file of JSON that the guest can read from its metadata service" },
 	{ "--no-api", OPT_FLAG, AT(no_api), NULL, "serve no API; needs --config-file" },
 	{ "--seccomp-filter", OPT_STRING, AT(seccomp_filter), "PATH",
 	  "use these filters instead of the built-in ones" },
@@ -74,6 +78,8 @@ static const struct option {
 	{ "--seccomp-record", OPT_STRING, AT(seccomp_record), "PATH",
 	  "test builds: count which lines of the policies are used (jail/record.h)" },
 #endif
+	{ "--mmds-size-limit", OPT_U64, AT(mmds_limit), "BYTES",
+	  "largest metadata [as --http-api-max-payload-size]" },
 	{ "--check-host", OPT_FLAG, AT(check_host), NULL,
 	  "say what this host lacks, and what to do, and exit" },
 	{ "--describe-snapshot", OPT_STRING, AT(describe_snapshot), "PATH",
@@ -196,6 +202,12 @@ static int check(struct options *opt, struct err *e)
 			"Invalid value for argument '--http-api-max-payload-size': it must be "
 			"1 to %u",
 			UINT32_MAX);
+	if (opt->mmds_limit == MMDS_LIMIT_AS_PAYLOAD)
+		opt->mmds_limit = opt->max_payload;
+	if (opt->mmds_limit > UINT32_MAX)
+		return err_set(e, ERR_INVALID, -ERANGE,
+			       "Invalid value for argument '--mmds-size-limit': it must be 0 to %u",
+			       UINT32_MAX);
 	opt->logger.has_show_level = opt->logger.show_level;
 	opt->logger.has_show_log_origin = opt->logger.show_log_origin;
 	opt->has_logger |= opt->logger.show_level || opt->logger.show_log_origin;
@@ -212,6 +224,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct err
 		.id = OPTIONS_ID_DEFAULT,
 		.max_payload = API_MAX_PAYLOAD_DEFAULT,
 		.ready_fd = OPTIONS_NO_FD,
+		.mmds_limit = MMDS_LIMIT_AS_PAYLOAD,
 		.logger = { .level = LOG_INFO },
 	};
 	for (int i = 1; i < argc; i++) {

@@ -21,6 +21,7 @@ struct options { /* strings point into argv */
 	const char *parent_death_signal; /* NULL: none */
 	const char *id;
 	const char *config_file;    /* NULL: none */
+	const char *metadata;	    /* NULL: none */
 	const char *seccomp_filter; /* NULL: the built-in filters */
 	const char *attack;	    /* NULL: none; test builds only */
 	const char *seccomp_record; /* likewise */
@@ -36,6 +37,7 @@ struct options { /* strings point into argv */
 	struct conf_metrics metrics;
 	uint64_t ready_fd;    /* OPTIONS_NO_FD: none */
 	uint64_t max_payload; /* bytes of a request */
+	uint64_t mmds_limit;  /* bytes of metadata */
 	unsigned nfds;
 	const char *fd[OPTIONS_FDS_MAX]; /* values of --fd, as they are */
 	const char *fd_sock;		 /* NULL: none */

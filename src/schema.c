@@ -13,6 +13,7 @@
 #include "devices/virtio/rng/rng.h"
 #include "devices/virtio/vsock/vsock.h"
 #include "jail/filter.h"
+#include "mmds/mmds.h"
 #include "signals.h"
 #include "vmm/latency.h"
 #include "vmm/vcpu.h"
@@ -69,9 +70,6 @@ NOT_YET(balloon, "balloon", 0, "activate_fails", "inflate_count", "stats_updates
 	"stats_update_fails", "deflate_count", "event_fails", "free_page_report_count",
 	"free_page_report_freed", "free_page_report_fails", "free_page_hint_count",
 	"free_page_hint_freed", "free_page_hint_fails");
-NOT_YET(mmds, "mmds", 0, "rx_accepted", "rx_accepted_err", "rx_accepted_unusual", "rx_bad_eth",
-	"rx_invalid_token", "rx_no_token", "rx_count", "tx_bytes", "tx_count", "tx_errors",
-	"tx_frames", "connections_created", "connections_destroyed");
 NOT_YET(pmem, "pmem", 0, "activate_fails", "cfg_fails", "event_fails", "queue_event_count",
 	"rate_limiter_throttled_events", "rate_limiter_event_count");
 NOT_YET(memory_hotplug, "memory_hotplug", 4, "activate_fails", "queue_event_fails",
@@ -90,7 +88,7 @@ static const struct metrics_shape *const shapes[] = {
 	&i8042_metrics_shape,
 	&vmm_latencies_shape,
 	&log_shape,
-	&mmds_shape,
+	&mmds_metrics_shape,
 	&net_metrics_shape,
 	&api_patch_shape,
 	&api_put_shape,

@@ -42,6 +42,12 @@ void request_log_quote(struct text *t, const char *s, size_t len)
 	text_str(t, "\"");
 }
 
+/* Also with something behind it that makes it no path at all. */
+static bool is_of_mmds(struct route_token first)
+{
+	return first.len >= 4 && memcmp(first.s, "mmds", 4) == 0;
+}
+
 void request_log(const struct route_req *req)
 {
 	static const char *const names[] = {
@@ -62,7 +68,7 @@ void request_log(const struct route_req *req)
 	if (route_token_is(first, "cpu-config") && log_configured().level < LOG_DEBUG) {
 		text_str(&t, ". To view the CPU template received by the API, configure log-level "
 			     "to DEBUG");
-	} else if (req->len > 0 && !route_token_is(first, "mmds")) {
+	} else if (req->len > 0 && !is_of_mmds(first)) {
 		text_str(&t, " with body ");
 		request_log_quote(&t, req->body, req->len);
 	}

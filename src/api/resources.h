@@ -27,6 +27,11 @@ must_check int r_hotplug_memory_put(const struct route_call *call, struct route_
 				    struct err *e);
 must_check int r_hotplug_memory_patch(const struct route_call *call, struct route_out *out,
 				      struct err *e);
+must_check int r_mmds_get(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_mmds_put(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_mmds_patch(const struct route_call *call, struct route_out *out, struct err *e);
+must_check int r_mmds_config_put(const struct route_call *call, struct route_out *out,
+				 struct err *e);
 must_check int r_pmem_put(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_pmem_patch(const struct route_call *call, struct route_out *out, struct err *e);
 must_check int r_unplug(const struct route_call *call, struct route_out *out, struct err *e);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "api/resources.h"
-#include "api/unsupported.h"
 
 /* How much of an unknown path is repeated in the answer. */
 enum { ECHO_MAX = 100 };
@@ -27,6 +26,7 @@ static const struct route {
 	{ ROUTE_GET, "events", r_events_get },
 	{ ROUTE_GET, "machine-config", r_machine_get },
 	{ ROUTE_GET, "metrics", r_metrics_get },
+	{ ROUTE_GET, "mmds", r_mmds_get },
 	{ ROUTE_GET, "version", r_version_get },
 	{ ROUTE_GET, "vm/config", r_vm_config_get },
 	{ ROUTE_PUT, "actions", r_actions_put },
@@ -40,6 +40,8 @@ static const struct route {
 	{ ROUTE_PUT, "metrics", r_metrics_put },
 	{ ROUTE_PUT, "machine-config", r_machine_put },
 	{ ROUTE_PUT, "network-interfaces/{id}", r_net_put },
+	{ ROUTE_PUT, "mmds/config", r_mmds_config_put },
+	{ ROUTE_PUT, "mmds", r_mmds_put },
 	{ ROUTE_PUT, "pmem/{id}", r_pmem_put },
 	{ ROUTE_PUT, "serial", r_serial_put },
 	{ ROUTE_PUT, "snapshot/create", r_snapshot_create_put },
@@ -53,6 +55,7 @@ static const struct route {
 	{ ROUTE_PATCH, "drives/{id}", r_drive_patch },
 	{ ROUTE_PATCH, "hotplug/memory", r_hotplug_memory_patch },
 	{ ROUTE_PATCH, "machine-config", r_machine_patch },
+	{ ROUTE_PATCH, "mmds", r_mmds_patch },
 	{ ROUTE_PATCH, "network-interfaces/{id}", r_net_patch },
 	{ ROUTE_PATCH, "pmem/{id}", r_pmem_patch },
 	{ ROUTE_PATCH, "vm", r_vm_patch },
@@ -145,12 +148,24 @@ static int check_body(const struct route_req *req, struct err *e)
 	return 0;
 }
 
+static int echo_len(struct route_token token)
+{
+	return token.len < ECHO_MAX ? (int)token.len : ECHO_MAX;
+}
+
+static int refuse_snapshot(struct route_token operation, struct err *e)
+{
+	if (operation.len == 0)
+		return err_set(e, ERR_INVALID, -EINVAL, "Missing snapshot operation type.");
+	return err_set(e, ERR_INVALID, -EINVAL,
+		       "Invalid request method and/or path: PUT /snapshot/%.*s.",
+		       echo_len(operation), operation.s);
+}
+
 static int refuse_path(const struct route_req *req, struct route_token first, struct err *e)
 {
-	int len = first.len < ECHO_MAX ? (int)first.len : ECHO_MAX;
-
 	return err_set(e, ERR_INVALID, -EINVAL, "Invalid request method and/or path: %s %.*s.",
-		       method_names[req->method], len, first.s);
+		       method_names[req->method], echo_len(first), first.s);
 }
 
 static int take_id(struct route_token token, struct route_call *call, struct err *e)
@@ -216,8 +231,9 @@ int route(const struct route_req *req, struct route_out *out, struct err *e)
 			return r;
 	}
 	if (!route || !path_of(req->target)) {
-		r = unsupported_check(req->method, tokens, e);
-		return r < 0 ? r : refuse_path(req, tokens[0], e);
+		if (req->method == ROUTE_PUT && route_token_is(tokens[0], "snapshot"))
+			return refuse_snapshot(tokens[1], e);
+		return refuse_path(req, tokens[0], e);
 	}
 	if (id.s) {
 		r = take_id(id, &call, e);

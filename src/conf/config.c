@@ -135,12 +135,24 @@ int conf_config_put_net(struct conf_config *c, const struct conf_net *n, struct 
 	return 0;
 }
 
+int conf_config_put_mmds(struct conf_config *c, const struct conf_mmds *m, struct err *e)
+{
+	for (unsigned i = 0; i < m->ninterfaces; i++)
+		if (!conf_config_find_net(c, m->interfaces[i]))
+			return conf_mmds_refuse_interface(e);
+	c->mmds = *m;
+	c->has_mmds = true;
+	return 0;
+}
+
 void conf_config_drop_net(struct conf_config *c, const char *iface_id)
 {
 	unsigned at = net_index(c, iface_id);
 
 	if (at == c->nnets)
 		return;
+	conf_mmds_drop(&c->mmds, iface_id);
+	c->has_mmds = c->has_mmds && c->mmds.ninterfaces > 0;
 	free(c->nets[at]);
 	c->nnets--;
 	memmove(&c->nets[at], &c->nets[at + 1], (c->nnets - at) * sizeof(c->nets[0]));
@@ -161,7 +173,12 @@ void conf_config_print(struct text *t, const struct conf_config *c)
 		text_str(t, "null");
 	text_str(t, ",\"cpu-config\":null,\"logger\":null,\"machine-config\":");
 	conf_machine_print(t, &c->machine);
-	text_str(t, ",\"metrics\":null,\"mmds-config\":null,\"network-interfaces\":[");
+	text_str(t, ",\"metrics\":null,\"mmds-config\":");
+	if (c->has_mmds)
+		conf_mmds_print(t, &c->mmds);
+	else
+		text_str(t, "null");
+	text_str(t, ",\"network-interfaces\":[");
 	for (unsigned i = 0; i < c->nnets; i++) {
 		text_str(t, i > 0 ? "," : "");
 		conf_net_print(t, c->nets[i]);

@@ -15,6 +15,7 @@
 #include "conf/logger.h"
 #include "conf/machine.h"
 #include "conf/metrics.h"
+#include "conf/mmds.h"
 #include "conf/net.h"
 #include "conf/vsock.h"
 
@@ -37,6 +38,8 @@ struct conf_config { /* 22 KiB and more: not for the stack */
 	struct conf_net *nets[CONF_NETS_MAX]; /* owned; as they were put first */
 	bool has_vsock;
 	struct conf_vsock vsock;
+	bool has_mmds;
+	struct conf_mmds mmds; /* of interfaces that there are */
 	bool has_entropy;
 	struct conf_entropy entropy;
 };
@@ -67,7 +70,14 @@ must_check int conf_config_put_net(struct conf_config *c, const struct conf_net 
 /* NULL: no such interface. */
 struct conf_net *conf_config_find_net(struct conf_config *c, const char *iface_id);
 
-/* No-op without such an interface. */
+/*
+ * The metadata service of interfaces that there are; -EINVAL, and nothing changed, when
+ * one of them is not there.
+ */
+must_check int conf_config_put_mmds(struct conf_config *c, const struct conf_mmds *m,
+				    struct err *e);
+
+/* Also as one of the metadata service's. No-op without such an interface. */
 void conf_config_drop_net(struct conf_config *c, const char *iface_id);
 
 /* The reply of GET /vm/config. */

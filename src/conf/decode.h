@@ -9,6 +9,7 @@
 #include "conf/config.h"
 #include "conf/memory_hotplug.h"
 #include "conf/metrics.h"
+#include "conf/mmds.h"
 #include "conf/pmem.h"
 #include "json/json.h"
 
@@ -31,3 +32,4 @@ must_check int conf_memory_hotplug_decode(struct json_value v, struct conf_memor
 must_check int conf_metrics_decode(struct json_value v, struct conf_metrics *ret, struct err *e);
 must_check int conf_vsock_decode(struct json_value v, struct conf_vsock *ret, bool *ret_deprecated,
 				 struct err *e);
+must_check int conf_mmds_decode(struct json_value v, struct conf_mmds *ret, struct err *e);

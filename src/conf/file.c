@@ -65,7 +65,6 @@ static int refuse_unsupported(const struct sections *s, struct err *e)
 		struct json_value v;
 	} unsupported[] = {
 		{ "balloon", s->balloon },
-		{ "mmds-config", s->mmds_config },
 		{ "pmem", s->pmem },
 		{ "memory-hotplug", s->memory_hotplug },
 	};
@@ -109,6 +108,19 @@ static int read_nets(struct json_value nets, struct conf_config *c, struct err *
 	return 0;
 }
 
+static int read_mmds(struct json_value v, struct conf_config *c, struct err *e)
+{
+	struct conf_mmds m;
+	int r;
+
+	if (!json_given(v))
+		return 0;
+	r = conf_mmds_decode(v, &m, e);
+	if (r == 0)
+		r = conf_config_put_mmds(c, &m, e);
+	return r < 0 ? wrap(e, "MMDS config error") : 0;
+}
+
 /* An object, or the name of a file that holds one; either replaces a static template. */
 static int read_cpu(struct json_value v, struct conf_file *f, struct err *e)
 {
@@ -150,7 +162,9 @@ static int read_config(const struct sections *s, struct conf_config *c, struct e
 		return wrap(e, "Entropy device error");
 	if (read_drives(s->drives, c, e) < 0)
 		return e->code;
-	return read_nets(s->network_interfaces, c, e);
+	if (read_nets(s->network_interfaces, c, e) < 0)
+		return e->code;
+	return read_mmds(s->mmds_config, c, e);
 }
 
 static int read_file(struct json_value root, struct conf_file *ret, struct err *e)

@@ -228,6 +228,11 @@ static int put(struct json_value v, const struct json_field *f, void *to, struct
 	return err_set(e, ERR_INTERNAL, -EINVAL, "field `%s' has no type", f->key);
 }
 
+int json_expect(struct json_value v, enum json_kind kind, const char *expected, struct err *e)
+{
+	return json_kind(v) == kind ? 0 : wrong_type(v, expected, e);
+}
+
 int json_decode_value(struct json_value v, const struct json_field *field, void *out, struct err *e)
 {
 	return put(v, field, out, e);

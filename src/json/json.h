@@ -158,6 +158,10 @@ must_check int json_decode_value(struct json_value v, const struct json_field *f
 /* Copies the members whose bits are set in `given', and their `has'. */
 void json_merge(const struct json_table *table, uint64_t given, const void *from, void *to);
 
+/* -EBADMSG when the value is of another kind: "invalid type: ..., expected `expected'". */
+must_check int json_expect(struct json_value v, enum json_kind kind, const char *expected,
+			   struct err *e);
+
 /* -EBADMSG with "`what' at line L column C": of a value that no table could judge. */
 must_check int json_refuse(struct json_value v, const char *what, struct err *e);
 

@@ -98,6 +98,17 @@ static int create(char **text, size_t len, struct mmds_doc **ret_doc, struct err
 	return 0;
 }
 
+int mmds_doc_none(struct mmds_doc **ret_doc, struct err *e)
+{
+	static const char none[] = "null";
+	autofree char *text = alloc(sizeof(none));
+
+	if (!text)
+		return out_of_memory(e);
+	memcpy(text, none, sizeof(none));
+	return create(&text, sizeof(none) - 1, ret_doc, e);
+}
+
 int mmds_doc_parse(const char *text, size_t len, struct mmds_doc **ret_doc, struct err *e)
 {
 	auto_json struct json_doc *json = NULL;
@@ -105,6 +116,8 @@ int mmds_doc_parse(const char *text, size_t len, struct mmds_doc **ret_doc, stru
 	struct text t;
 	int r = json_parse(text, len, &json, e);
 
+	if (r == 0)
+		r = json_expect(json_root(json), JSON_KIND_OBJECT, "a map", e);
 	if (r < 0)
 		return r;
 	printed = alloc(len + 1);
@@ -135,7 +148,7 @@ struct mmds_slice mmds_doc_text(const struct mmds_doc *doc)
 	return (struct mmds_slice){ doc->text, doc->len };
 }
 
-bool mmds_doc_is_null(const struct mmds_doc *doc)
+bool mmds_doc_is_none(const struct mmds_doc *doc)
 {
 	return json_kind(json_root(doc->json)) == JSON_KIND_NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A metadata document: any JSON value, and ready in it everything that a guest can be
+ * A metadata document: a JSON object, and ready in it everything that a guest can be
  * answered with. It never changes: a new state of the store is a new document, and an
  * answer that is on its way keeps the old one. So answers are not copied, and nothing
  * is allocated for a request.
@@ -28,6 +28,9 @@ enum mmds_form {
 must_check int mmds_doc_parse(const char *text, size_t len, struct mmds_doc **ret_doc,
 			      struct err *e);
 
+/* What a store has before anything is put there: null, as guests of the contract see it. */
+must_check int mmds_doc_none(struct mmds_doc **ret_doc, struct err *e);
+
 /* What a merge patch makes of the target, as a new document. */
 must_check int mmds_doc_merge(const struct mmds_doc *target, const struct mmds_doc *patch,
 			      struct mmds_doc **ret_doc, struct err *e);
@@ -44,7 +47,8 @@ static inline void mmds_doc_unref_at_(struct mmds_doc **doc)
 /* Compact JSON, keys sorted, numbers as they were written; also NUL-terminated. */
 struct mmds_slice mmds_doc_text(const struct mmds_doc *doc);
 
-must_check bool mmds_doc_is_null(const struct mmds_doc *doc);
+/* Whether it is what mmds_doc_none() makes. */
+must_check bool mmds_doc_is_none(const struct mmds_doc *doc);
 
 /*
  * The value that a JSON pointer leads to (RFC 6901; a slash at its end counts for

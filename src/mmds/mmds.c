@@ -7,6 +7,11 @@
 #include "base/random.h"
 #include "mmds/service.h"
 
+static const char *const metrics_names[] = { MMDS_METRICS(METRICS_NAME) };
+
+const struct metrics_shape mmds_metrics_shape = METRICS_SHAPE("mmds", metrics_names,
+							      struct mmds_metrics);
+
 static int init(struct mmds *mmds, const char *instance_id, struct err *e)
 {
 	int r = mmds_tokens_init(&mmds->tokens, instance_id, e);
@@ -17,7 +22,13 @@ static int init(struct mmds *mmds, const char *instance_id, struct err *e)
 	if (r < 0)
 		return err_set(e, ERR_INTERNAL, r, "keys of the metadata service: getrandom: %s",
 			       strerror(-r));
-	return mmds_doc_parse("null", 4, &mmds->doc, e);
+	r = mmds_doc_none(&mmds->doc, e);
+	if (r < 0)
+		return r;
+	mmds->group = (struct metrics_group){ .shape = &mmds_metrics_shape,
+					      .counters = &mmds->count };
+	r = metrics_add(&mmds->group);
+	return r < 0 ? err_set(e, ERR_INTERNAL, r, "metadata service: no memory for metrics") : 0;
 }
 
 int mmds_create(const char *instance_id, size_t limit, struct mmds **ret_mmds, struct err *e)
@@ -41,6 +52,7 @@ void mmds_destroy(struct mmds *mmds)
 {
 	if (!mmds)
 		return;
+	metrics_remove(&mmds->group);
 	mmds_doc_unref(mmds->doc);
 	free(mmds);
 }
@@ -80,7 +92,7 @@ int mmds_patch(struct mmds *mmds, struct mmds_doc *doc, struct err *e)
 
 const char *mmds_text(const struct mmds *mmds)
 {
-	return mmds_doc_is_null(mmds->doc) ? "{}" : mmds_doc_text(mmds->doc).p;
+	return mmds_doc_is_none(mmds->doc) ? "{}" : mmds_doc_text(mmds->doc).p;
 }
 
 void mmds_configure(struct mmds *mmds, enum mmds_version version, bool imds_compat)

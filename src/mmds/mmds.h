@@ -12,23 +12,36 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/err.h"
+#include "base/metrics.h"
 #include "mmds/doc.h"
 
 #define MMDS_IPV4_DEFAULT UINT32_C(0xa9fea9fe) /* 169.254.169.254 */
 
 enum mmds_version { MMDS_V1, MMDS_V2 };
 
-/* The group `mmds' of the metrics (contract, 4.3). */
-#define MMDS_METRICS(x)                                                                            \
-	x(rx_accepted) x(rx_accepted_err) x(rx_accepted_unusual) x(rx_bad_eth) x(rx_invalid_token) \
-		x(rx_no_token) x(rx_count) x(tx_bytes) x(tx_count) x(tx_errors) x(tx_frames)       \
-			x(connections_created) x(connections_destroyed)
+/* Names and order of the contract's group `mmds' (4.3): of all interfaces together. */
+#define MMDS_METRICS(X)        \
+	X(rx_accepted)         \
+	X(rx_accepted_err)     \
+	X(rx_accepted_unusual) \
+	X(rx_bad_eth)          \
+	X(rx_invalid_token)    \
+	X(rx_no_token)         \
+	X(rx_count)            \
+	X(tx_bytes)            \
+	X(tx_count)            \
+	X(tx_errors)           \
+	X(tx_frames)           \
+	X(connections_created) \
+	X(connections_destroyed)
 
 struct mmds_metrics {
 #define X(name) counter_t name;
 	MMDS_METRICS(X)
 #undef X
 };
+
+extern const struct metrics_shape mmds_metrics_shape;
 
 struct mmds;
 

@@ -10,13 +10,14 @@ enum { MMDS_REPLY_MAX = MMDS_REQUEST_MAX + 640 }; /* bytes of text: errors repea
 
 struct mmds {
 	size_t limit;
-	struct mmds_doc *doc; /* one reference; null until the first PUT */
+	struct mmds_doc *doc; /* one reference; none until the first PUT */
 	bool initialised;     /* a PUT was accepted */
 	enum mmds_version version;
 	bool imds_compat; /* text whatever the request wants */
 	struct mmds_tokens tokens;
 	uint8_t isn_key[SIPHASH_KEY]; /* of the sequence numbers of connections */
 	struct mmds_metrics count;
+	struct metrics_group group; /* of count */
 };
 
 struct mmds_reply {

@@ -6,8 +6,10 @@
 
 #include "devices/console.h"
 #include "devices/virtio/block/open.h"
+#include "mmds/doc.h"
 #include "vmm/absent.h"
 #include "vmm/life.h"
+#include "vmm/mmds_actions.h"
 #include "vmm/nets.h"
 
 static int put_boot_source(struct vmm *vmm, const struct action *a, struct err *e)
@@ -224,6 +226,9 @@ static const struct rule {
 	[ACTION_PUT_NET] = { true, false, "Network config error", put_net },
 	[ACTION_PATCH_NET] = { false, true, "Network config error", patch_net },
 	[ACTION_PUT_VSOCK] = { true, false, "Vsock config error", put_vsock },
+	[ACTION_PUT_MMDS_CONFIG] = { true, false, "MMMDS config error", mmds_put_config },
+	[ACTION_PUT_MMDS] = { true, true, NULL, mmds_put_document },
+	[ACTION_PATCH_MMDS] = { true, true, NULL, mmds_patch_document },
 	[ACTION_PUT_ENTROPY] = { true, false, "Entropy config error", put_entropy },
 	[ACTION_PUT_SERIAL] = { true, false, "Serial config error", put_serial },
 	[ACTION_PUT_LOGGER] = { true, false, "Logger error", put_logger },
@@ -255,6 +260,7 @@ static const bool configures_boot[ARRAY_SIZE(rules)] = {
 	[ACTION_PUT_DRIVE] = true,
 	[ACTION_PUT_NET] = true,
 	[ACTION_PUT_VSOCK] = true,
+	[ACTION_PUT_MMDS_CONFIG] = true,
 	[ACTION_PUT_ENTROPY] = true,
 	[ACTION_PUT_BALLOON] = true,
 	[ACTION_PUT_PMEM] = true,
@@ -269,7 +275,7 @@ static const char *refusal_after_start(enum action_type type)
 		       : "The requested operation is not supported after starting the microVM.";
 }
 
-int action_run(struct vmm *vmm, struct action *a)
+static int run(struct vmm *vmm, struct action *a)
 {
 	const struct rule *rule = &rules[a->type];
 	bool started = vmm->state != VMM_NOT_STARTED;
@@ -287,6 +293,18 @@ int action_run(struct vmm *vmm, struct action *a)
 	vmm->boot_path |= configures_boot[a->type];
 	r = rule->run(vmm, a, &a->err);
 	return r < 0 ? action_fail(a) : r;
+}
+
+int action_run(struct vmm *vmm, struct action *a)
+{
+	int r = run(vmm, a);
+
+	/* The document that it brought; the store has a reference of its own. */
+	if (a->type == ACTION_PUT_MMDS || a->type == ACTION_PATCH_MMDS) {
+		mmds_doc_unref(a->mmds);
+		a->mmds = NULL;
+	}
+	return r;
 }
 
 int action_fail(struct action *a)

@@ -21,6 +21,7 @@
 #include "conf/machine.h"
 #include "conf/memory_hotplug.h"
 #include "conf/metrics.h"
+#include "conf/mmds.h"
 #include "conf/net.h"
 #include "conf/pmem.h"
 #include "conf/serial.h"
@@ -38,6 +39,9 @@ enum action_type {
 	ACTION_PUT_NET,		     /* net			yes	no */
 	ACTION_PATCH_NET,	     /* net_patch		no	yes */
 	ACTION_PUT_VSOCK,	     /* vsock			yes	no */
+	ACTION_PUT_MMDS_CONFIG,	     /* mmds_config		yes	no */
+	ACTION_PUT_MMDS,	     /* mmds			yes	yes */
+	ACTION_PATCH_MMDS,	     /* mmds			yes	yes */
 	ACTION_PUT_ENTROPY,	     /* entropy			yes	no */
 	ACTION_PUT_SERIAL,	     /* serial			yes	no */
 	ACTION_PUT_LOGGER,	     /* logger			yes	no */
@@ -61,6 +65,7 @@ enum action_type {
 	ACTION_UNPLUG,		       /*			no	yes */
 };
 
+struct mmds_doc;
 struct action;
 typedef void (*action_fn)(struct action *action);
 
@@ -77,6 +82,8 @@ struct action {
 		struct conf_net net;
 		struct conf_net_patch net_patch;
 		struct conf_vsock vsock;
+		struct conf_mmds mmds_config;
+		struct mmds_doc *mmds; /* one reference, which the vmm takes over */
 		struct conf_entropy entropy;
 		struct conf_serial serial;
 		struct conf_logger logger;

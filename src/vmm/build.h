@@ -12,6 +12,7 @@
 #include "vmm/kvm.h"
 #include "vmm/loader.h"
 #include "vmm/machine.h"
+#include "vmm/mmds_nets.h"
 #include "vmm/nets.h"
 #include "vmm/platform.h"
 #include "vmm/vcpu.h"
@@ -32,6 +33,7 @@ struct machine {
 	struct platform platform;
 	struct drives drives;
 	struct nets nets;
+	struct mmds_nets mmds_nets;
 	struct virtio_slots virtio;
 	struct cmdline cmdline;
 	bool pic_only; /* `noapic' */

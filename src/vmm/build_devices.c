@@ -54,8 +54,16 @@ static int build_nets(struct machine *m, const struct machine_cfg *cfg, struct e
 		struct vdev *dev = NULL;
 		int r = nets_create(&m->nets, conf->nets[i], cfg->net_fd[i], &dev, e);
 
-		if (r == 0)
-			r = attach(m, cfg, dev, e);
+		if (r < 0)
+			return r;
+		if (conf->has_mmds && conf_mmds_has(&conf->mmds, conf->nets[i]->iface_id))
+			r = mmds_nets_add(&m->mmds_nets, cfg->mmds, conf->mmds.ipv4_address, dev,
+					  cfg->loop, e);
+		if (r < 0) {
+			vdev_destroy(dev);
+			return r;
+		}
+		r = attach(m, cfg, dev, e);
 		if (r < 0)
 			return r;
 	}

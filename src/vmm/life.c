@@ -322,6 +322,7 @@ static int build_machine(struct vmm *vmm, const struct machine_load *load, struc
 		.console_in = console_in(vmm),
 		.console = vmm->console,
 		.serial = &vmm->serial,
+		.mmds = vmm->mmds,
 		.boot_timer = vmm->cfg.boot_timer,
 		.start = clock_monotonic(),
 		.start_cpu = clock_process_cpu(),

@@ -210,6 +210,7 @@ void machine_destroy(struct machine *machine)
 		vcpu_destroy(&m->vcpus[i]);
 	free(m->vcpus);
 	virtio_detach_all(&m->virtio);
+	mmds_nets_fini(&m->mmds_nets);
 	drives_fini(&m->drives);
 	platform_fini(&m->platform);
 	vm_destroy(&m->vm);

@@ -37,6 +37,7 @@ struct machine_cfg { /* everything the caller's; descriptors are duplicated */
 	int console_out, console_in;	  /* -1: none */
 	struct console *console;	  /* instead of both, longer than the machine; NULL: none */
 	const struct conf_serial *serial; /* limits of the console */
+	struct mmds *mmds;		  /* outlives the machine */
 	bool boot_timer;
 	usec_t start, start_cpu; /* when the start was asked for */
 	struct loop *loop;

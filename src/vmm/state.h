@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "mmds/mmds.h"
 #include "vmm/files.h"
 #include "vmm/flush.h"
 #include "vmm/latency.h"
@@ -45,6 +46,7 @@ struct vmm {
 	struct conf_serial serial;
 	struct console *console; /* owned; NULL: the console goes to descriptors */
 	struct files files;
+	struct mmds *mmds; /* owned */
 	struct view_board views;
 	struct flush flush;
 	struct vmm_latencies latencies;

@@ -26,26 +26,26 @@ struct view *view_create(size_t len)
 	return view;
 }
 
-int view_publish(struct view_board *board, const char *instance, const char *machine_config,
-		 const char *vm_config)
+int view_publish(struct view_board *board, const struct view_texts *texts)
 {
-	const char *in[] = { instance, machine_config, vm_config };
+	const char *in[] = { texts->instance, texts->machine_config, texts->vm_config,
+			     texts->mmds };
 	size_t len[ARRAY_SIZE(in)], total = 0;
 	struct view *view, *old;
 	char *at;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(in); i++)
-		total += len[i] = strlen(in[i]) + 1;
-	view = FAULT(-ENOMEM) < 0 ? NULL : malloc(sizeof(*view) + total);
+		total += len[i] = in[i] ? strlen(in[i]) + 1 : 0;
+	view = view_create(total);
 	if (!view)
 		return -ENOMEM;
 	at = view->text;
 	for (unsigned i = 0; i < ARRAY_SIZE(in); i++)
-		at = (char *)memcpy(at, in[i], len[i]) + len[i];
-	view->refs = 1;
+		at = (char *)memcpy(at, in[i] ? in[i] : "", len[i]) + len[i];
 	view->instance = view->text;
 	view->machine_config = view->instance + len[0];
 	view->vm_config = view->machine_config + len[1];
+	view->mmds = texts->mmds ? view->vm_config + len[2] : NULL;
 
 	pthread_mutex_lock(&board->lock);
 	old = board->newest;

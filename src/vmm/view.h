@@ -16,7 +16,12 @@ struct view {
 	const char *instance;	    /* GET / */
 	const char *machine_config; /* GET /machine-config */
 	const char *vm_config;	    /* GET /vm/config */
-	char text[];		    /* what the three point into */
+	const char *mmds;	    /* GET /mmds; NULL: there is no data store */
+	char text[];		    /* what these point into */
+};
+
+struct view_texts { /* of the same names */
+	const char *instance, *machine_config, *vm_config, *mmds;
 };
 
 struct view_board {
@@ -28,8 +33,7 @@ void view_board_init(struct view_board *board);
 void view_board_fini(struct view_board *board);
 
 /* Copies the texts into a view and makes it the newest; -ENOMEM keeps the old one. */
-must_check int view_publish(struct view_board *board, const char *instance,
-			    const char *machine_config, const char *vm_config);
+must_check int view_publish(struct view_board *board, const struct view_texts *texts);
 
 /*
  * A view of the caller's own, with room for a text of len bytes and nothing in it: for

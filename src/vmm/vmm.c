@@ -13,6 +13,7 @@
 #include "base/term.h"
 #include "devices/console.h"
 #include "vmm/life.h"
+#include "vmm/mmds_actions.h"
 #include "vmm/snapshot_create.h"
 
 enum { FLUSH_LIMIT_MS = 1000 };
@@ -49,7 +50,10 @@ static int publish(struct vmm *vmm)
 	text_str(&i, "\"app_name\":\"Firecracker\"}");
 	conf_machine_print(&m, &vmm->config.machine);
 	conf_config_print(&v, &vmm->config);
-	return view_publish(&vmm->views, i.buf, m.buf, v.buf);
+	return view_publish(&vmm->views, &(struct view_texts){ .instance = i.buf,
+							       .machine_config = m.buf,
+							       .vm_config = v.buf,
+							       .mmds = mmds_shown(vmm) });
 }
 
 /* --- actions --------------------------------------------------------------- */
@@ -179,6 +183,11 @@ static int configure_devices(struct vmm *vmm, const struct conf_config *config, 
 		a->net = *config->nets[i];
 		r = action_run(vmm, a);
 	}
+	if (r == 0 && config->has_mmds) {
+		a->type = ACTION_PUT_MMDS_CONFIG;
+		a->mmds_config = config->mmds;
+		r = action_run(vmm, a);
+	}
 	if (r == 0 && config->has_vsock) {
 		a->type = ACTION_PUT_VSOCK;
 		a->vsock = config->vsock;
@@ -249,6 +258,18 @@ int vmm_configure(struct vmm *vmm, const struct conf_config *config, struct err 
 	return r;
 }
 
+int vmm_populate_mmds(struct vmm *vmm, const char *text, size_t len, struct err *e)
+{
+	struct mmds_doc *doc = NULL;
+	int r = mmds_doc_parse(text, len, &doc, e);
+
+	if (r == 0)
+		r = mmds_put(vmm->mmds, doc, e);
+	if (r == 0 && publish(vmm) < 0)
+		return err_set(e, ERR_INTERNAL, -ENOMEM, "out of memory");
+	return r;
+}
+
 /* --- create and destroy ------------------------------------------------------ */
 
 int vmm_create(const struct vmm_cfg *cfg, struct loop *loop, struct vmm **ret_vmm, struct err *e)
@@ -267,6 +288,11 @@ int vmm_create(const struct vmm_cfg *cfg, struct loop *loop, struct vmm **ret_vm
 	conf_config_init(&vmm->config);
 	files_init(&vmm->files);
 	view_board_init(&vmm->views);
+	r = mmds_create(cfg->id, cfg->mmds_limit, &vmm->mmds, e);
+	if (r < 0) {
+		vmm_destroy(vmm);
+		return r;
+	}
 	vmm->latencies_group = (struct metrics_group){ .shape = &vmm_latencies_shape,
 						       .counters = &vmm->latencies };
 	r = metrics_add(&vmm->latencies_group);
@@ -306,6 +332,7 @@ void vmm_destroy(struct vmm *vmm)
 	metrics_remove(&vmm->latencies_group);
 	loop_remove(vmm->loop, &vmm->inbox_src);
 	mbox_fini(&vmm->inbox);
+	mmds_destroy(vmm->mmds);
 	view_board_fini(&vmm->views);
 	console_destroy(vmm->console);
 	files_fini(&vmm->files);

@@ -22,6 +22,7 @@ struct vmm;
 struct vmm_cfg {
 	const char *id;			   /* the instance's name; kept by reference */
 	bool boot_timer;		   /* --boot-timer */
+	size_t mmds_limit;		   /* bytes of metadata */
 	const struct isolation *isolation; /* hooks into the jail; kept by reference */
 	int stdin_fd, stdout_fd;	   /* the guest's console; -1: none */
 	struct handed *handed; /* closed at the start; kept by reference. NULL: nothing was */
@@ -49,6 +50,11 @@ struct vmm_latencies *vmm_latencies(struct vmm *vmm);
 
 /* Takes a configuration file's objects over, as if put one by one. Main, before the start. */
 must_check int vmm_configure(struct vmm *vmm, const struct conf_config *config, struct err *e);
+
+/*
+ * Metadata as put over the API, from JSON text (--metadata). Main, before the start.
+ */
+must_check int vmm_populate_mmds(struct vmm *vmm, const char *text, size_t len, struct err *e);
 
 /* The logger as /logger, the configuration file and the command line set it. Main thread. */
 must_check int vmm_configure_logger(const struct conf_logger *logger, struct err *e);

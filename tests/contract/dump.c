@@ -148,7 +148,7 @@ static int ask_route(const char *method, const char *path, const char *body, str
 
 	if (!views.newest) {
 		view_board_init(&views);
-		r = view_publish(&views, "{}", "{}", "{}");
+		r = view_publish(&views, &(struct view_texts){ "{}", "{}", "{}", NULL });
 		if (r < 0)
 			return r;
 	}

@@ -133,7 +133,9 @@ static inline void rig_answer_held(void)
 static inline void rig_vmm_start(void)
 {
 	view_board_init(&rig_vmm.views);
-	CHECK_EQ(view_publish(&rig_vmm.views, RIG_INSTANCE, RIG_MACHINE, RIG_CONFIG), 0);
+	CHECK_EQ(view_publish(&rig_vmm.views,
+			      &(struct view_texts){ RIG_INSTANCE, RIG_MACHINE, RIG_CONFIG, NULL }),
+		 0);
 	CHECK_EQ(mbox_init(&rig_vmm.box), 0);
 	pthread_mutex_init(&rig_vmm.lock, NULL);
 	CHECK_EQ(pthread_create(&rig_vmm.main, NULL, rig_main, NULL), 0);

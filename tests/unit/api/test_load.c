@@ -361,7 +361,10 @@ TEST(two_clients_hammer)
 	for (unsigned i = 0; i < 2; i++)
 		CHECK_EQ(pthread_create(&threads[i], NULL, hammer, NULL), 0);
 	for (int i = 0; i < 200; i++) { /* views change meanwhile */
-		CHECK_EQ(view_publish(&rig_vmm.views, RIG_INSTANCE, RIG_MACHINE, RIG_CONFIG), 0);
+		CHECK_EQ(view_publish(&rig_vmm.views,
+				      &(struct view_texts){ RIG_INSTANCE, RIG_MACHINE, RIG_CONFIG,
+							    NULL }),
+			 0);
 		usleep(500);
 	}
 	for (unsigned i = 0; i < 2; i++)

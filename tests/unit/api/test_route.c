@@ -2,6 +2,7 @@
 /* The router without a socket: every resource, every rule of contract 1.2. */
 #include "api/route.h"
 
+#include "mmds/doc.h"
 #include "rig.h"
 
 static struct action action;
@@ -22,7 +23,9 @@ static int ask_route(enum route_method method, const char *target, const char *b
 
 	if (!ready) {
 		view_board_init(&views);
-		CHECK_EQ(view_publish(&views, RIG_INSTANCE, RIG_MACHINE, RIG_CONFIG), 0);
+		CHECK_EQ(view_publish(&views, &(struct view_texts){ RIG_INSTANCE, RIG_MACHINE,
+								    RIG_CONFIG, "{\"a\":1}" }),
+			 0);
 		ready = true;
 	}
 	view_put(out.view);
@@ -221,26 +224,51 @@ TEST(ids_are_checked)
 	check_refused(ROUTE_PUT, path, DRIVE, "API Resource IDs can have at most 64 characters.");
 }
 
-TEST(what_this_version_lacks_says_so)
-{
-	static const struct {
-		enum route_method method;
-		const char *target, *body, *what;
-	} rows[] = {
-		{ ROUTE_GET, "/mmds", "", "The metadata service" },
-		{ ROUTE_PUT, "/mmds/config", "{}", "The metadata service" },
-		{ ROUTE_PATCH, "/mmds", "{}", "The metadata service" },
-	};
-	char message[200];
+#define MMDS_CONFIG "{\"network_interfaces\":[\"eth0\"]"
 
-	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-		snprintf(message, sizeof(message),
-			 "The requested operation is not supported: %s is not part of this version "
-			 "of wisp.",
-			 rows[i].what);
-		check_refused(rows[i].method, rows[i].target, rows[i].body, message);
-	}
-	check_refused(ROUTE_PUT, "/network-interfaces/eth0", "", "Empty PUT request.");
+TEST(metadata)
+{
+	check_get("/mmds", "{\"a\":1}");
+	view_put(out.view);
+	check_action(ROUTE_PUT, "/mmds", "{\"b\":1,\"a\":2}", ACTION_PUT_MMDS);
+	CHECK_TEXT(mmds_doc_text(action.mmds).p, "{\"a\":2,\"b\":1}");
+	mmds_doc_unref(action.mmds);
+	check_action(ROUTE_PUT, "/mmds/", "{}", ACTION_PUT_MMDS);
+	mmds_doc_unref(action.mmds);
+	check_refused(ROUTE_PUT, "/mmds", "[1]",
+		      "invalid type: sequence, expected a map at line 1 column 0");
+	check_action(ROUTE_PATCH, "/mmds", "{}", ACTION_PATCH_MMDS);
+	mmds_doc_unref(action.mmds);
+	check_refused(ROUTE_PUT, "/mmds/x/y", "{}", "Unrecognized PUT request path `x`.");
+	check_refused(ROUTE_PUT, "/mmds/configs", "{}", "Unrecognized PUT request path `configs`.");
+	check_refused(ROUTE_PUT, "/mmds", "", "Empty PUT request.");
+	check_refused(ROUTE_PATCH, "/mmds", "", "Empty PATCH request.");
+	check_refused(ROUTE_PUT, "/mmds", "{", "EOF while parsing an object at line 1 column 1");
+	check_refused(ROUTE_DELETE, "/mmds", "", INVALID "DELETE mmds.");
+}
+
+TEST(metadata_configuration)
+{
+	check_action(ROUTE_PUT, "/mmds/config", MMDS_CONFIG "}", ACTION_PUT_MMDS_CONFIG);
+	CHECK(out.deprecated);
+	check_action(ROUTE_PUT, "/mmds/config", MMDS_CONFIG ",\"version\":\"V1\"}",
+		     ACTION_PUT_MMDS_CONFIG);
+	CHECK(out.deprecated);
+	check_action(ROUTE_PUT, "/mmds/config", MMDS_CONFIG ",\"version\":\"V2\"}",
+		     ACTION_PUT_MMDS_CONFIG);
+	CHECK(!out.deprecated);
+	check_refused(ROUTE_PUT, "/mmds/config", "{\"network_interfaces\":[]}",
+		      "MMMDS config error: The list of network interface IDs that allow "
+		      "forwarding MMDS requests is empty.");
+	CHECK(out.deprecated); /* on errors too */
+	check_refused(ROUTE_PUT, "/mmds/config", "{}",
+		      "missing field `network_interfaces` at line 1 column 2");
+	CHECK(!out.deprecated);
+	check_refused(ROUTE_GET, "/mmds/config/x", "{}", "GET request cannot have a body.");
+}
+
+TEST(operations_on_snapshots_that_there_are_not)
+{
 	check_refused(ROUTE_PUT, "/snapshot", "{}", "Missing snapshot operation type.");
 	check_refused(ROUTE_PUT, "/snapshot/x", "{}", INVALID "PUT /snapshot/x.");
 	check_refused(ROUTE_GET, "/snapshot/create", "", INVALID "GET snapshot.");

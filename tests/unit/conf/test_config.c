@@ -233,7 +233,12 @@ TEST(bad_files)
 		  "Invalid JSON: unknown field `x`*" },
 		{ SMALL ",\"metrics\":{}}", -EBADMSG,
 		  "Invalid JSON: missing field `metrics_path`*" },
-		{ SMALL ",\"mmds-config\":{}}", -EINVAL, UNSUPPORTED("mmds-config") },
+		{ SMALL ",\"mmds-config\":{}}", -EBADMSG,
+		  "Invalid JSON: missing field `network_interfaces`*" },
+		{ SMALL ",\"mmds-config\":{\"network_interfaces\":[]}}", -EINVAL,
+		  "MMDS config error: The list of network interface IDs that allow *" },
+		{ SMALL ",\"mmds-config\":{\"network_interfaces\":[\"a\"]}}", -EINVAL,
+		  "MMDS config error: The list of network interface IDs provided contains *" },
 		{ SMALL ",\"network-interfaces\":[{}]}", -EBADMSG,
 		  "Invalid JSON: missing field `iface_id`*" },
 		{ SMALL ",\"network-interfaces\":[{\"iface_id\":\"a\",\"host_dev_name\":\"t\"},"
@@ -282,6 +287,29 @@ TEST(every_allocation_may_fail)
 		CHECK(e.msg[0]);
 	}
 	CHECK(n > 20);
+}
+
+TEST(metadata_of_interfaces_that_there_are)
+{
+	static const char text[] = SMALL
+		",\"network-interfaces\":[{\"iface_id\":\"a\",\"host_dev_name\":\"t\"},"
+		"{\"iface_id\":\"b\",\"host_dev_name\":\"u\"}],\"mmds-config\":{"
+		"\"network_interfaces\":[\"b\",\"a\"],\"version\":\"V2\"}}";
+	struct text t = TEXT_ON(buf);
+	struct err e = { 0 };
+
+	CHECK_EQ(conf_file_parse(text, strlen(text), &file, &e), 0);
+	conf_config_print(&t, &file.config);
+	CHECK(strstr(buf,
+		     "\"mmds-config\":{\"version\":\"V2\",\"network_interfaces\":[\"b\",\"a\"],"
+		     "\"ipv4_address\":\"169.254.169.254\",\"imds_compat\":false},"));
+	conf_config_drop_net(&file.config, "c");
+	conf_config_drop_net(&file.config, "b");
+	CHECK(file.config.has_mmds && file.config.mmds.ninterfaces == 1);
+	CHECK(conf_mmds_has(&file.config.mmds, "a"));
+	conf_config_drop_net(&file.config, "a");
+	CHECK(!file.config.has_mmds);
+	conf_file_fini(&file);
 }
 
 TEST(failed_put_of_a_drive_changes_nothing)

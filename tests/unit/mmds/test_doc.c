@@ -33,7 +33,7 @@ TEST(text_is_compact_and_sorted)
 
 	expect_slice(mmds_doc_text(doc), "{\"a\":{},\"b\":[1,2.50]}");
 	CHECK_EQ(mmds_doc_text(doc).p[mmds_doc_text(doc).len], '\0');
-	CHECK(!mmds_doc_is_null(doc));
+	CHECK(!mmds_doc_is_none(doc));
 }
 
 TEST(values_as_json)
@@ -94,18 +94,16 @@ TEST(what_is_not_there)
 	}
 }
 
-TEST(a_document_may_be_any_value)
+TEST(before_there_is_a_document)
 {
-	auto_mmds_doc struct mmds_doc *null = parse_doc(" null ");
-	auto_mmds_doc struct mmds_doc *list = parse_doc("[\"a\"]");
-	auto_mmds_doc struct mmds_doc *string = parse_doc("\"x\"");
+	auto_mmds_doc struct mmds_doc *none = NULL, *some = parse_doc("{}");
+	struct err e = { 0 };
 
-	CHECK(mmds_doc_is_null(null));
-	finds(null, "/", MMDS_FORM_JSON, "null");
-	CHECK_EQ(find(null, "/", MMDS_FORM_TEXT), -ENOTSUP);
-	CHECK_EQ(find(null, "/a", MMDS_FORM_TEXT), -ENOENT);
-	finds(list, "/0", MMDS_FORM_TEXT, "a");
-	finds(string, "/", MMDS_FORM_TEXT, "x");
+	CHECK_EQ(mmds_doc_none(&none, &e), 0);
+	CHECK(mmds_doc_is_none(none) && !mmds_doc_is_none(some));
+	finds(none, "/", MMDS_FORM_JSON, "null");
+	CHECK_EQ(find(none, "/", MMDS_FORM_TEXT), -ENOTSUP);
+	CHECK_EQ(find(none, "/a", MMDS_FORM_TEXT), -ENOENT);
 }
 
 TEST(merging_makes_a_new_document)
@@ -144,6 +142,11 @@ TEST(what_is_no_json_is_refused)
 
 	CHECK_EQ(mmds_doc_parse("{\"a\":}", 6, &doc, &e), -EBADMSG);
 	expect_text(e.msg, strlen(e.msg), "expected value at line 1 column 6");
+	CHECK_EQ(mmds_doc_parse("[1]", 3, &doc, &e), -EBADMSG);
+	expect_text(e.msg, strlen(e.msg),
+		    "invalid type: sequence, expected a map at line 1 column 0");
+	CHECK_EQ(mmds_doc_parse("null", 4, &doc, &e), -EBADMSG);
+	CHECK_EQ(mmds_doc_parse("\"x\"", 3, &doc, &e), -EBADMSG);
 	CHECK(doc == NULL);
 }
 

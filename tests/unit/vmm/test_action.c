@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "conf/expect.h"
 #include "descriptors.h"
+#include "mmds/doc.h"
+#include "vmm/mmds_actions.h"
 #include "vmm/state.h"
 
 #define AFTER  "The requested operation is not supported after starting the microVM."
@@ -26,6 +28,9 @@ static const struct {
 	{ ACTION_PUT_NET, NULL, "PCI is not enabled" },
 	{ ACTION_PATCH_NET, BEFORE, NULL },
 	{ ACTION_PUT_VSOCK, NULL, AFTER },
+	{ ACTION_PUT_MMDS_CONFIG, NULL, AFTER },
+	{ ACTION_PUT_MMDS, NULL, NULL },
+	{ ACTION_PATCH_MMDS, NULL, NULL },
 	{ ACTION_PUT_ENTROPY, NULL, AFTER },
 	{ ACTION_PUT_SERIAL, NULL, AFTER },
 	{ ACTION_PUT_LOGGER, NULL, AFTER },
@@ -53,7 +58,9 @@ static struct action a;
 
 static void begin(void)
 {
-	const struct vmm_cfg cfg = { .id = "test", .stdin_fd = -1, .stdout_fd = -1 };
+	const struct vmm_cfg cfg = {
+		.id = "test", .mmds_limit = 40, .stdin_fd = -1, .stdout_fd = -1
+	};
 	struct err e;
 
 	log_init("test");
@@ -176,6 +183,87 @@ TEST(drives)
 	CHECK(strstr(a.err.msg, "File name too long (os error 36) xxx"));
 	CHECK_EQ(vmm->config.ndrives, 0);
 	CHECK_EQ(files_drive(&vmm->files, "d"), -1);
+	end();
+}
+
+/* A document for the action at hand. */
+static void bring(const char *text)
+{
+	struct err e;
+
+	CHECK_EQ(mmds_doc_parse(text, strlen(text), &a.mmds, &e), 0);
+}
+
+static void expect_shown(const char *want)
+{
+	expect_msg("shown", mmds_shown(vmm), want);
+}
+
+TEST(metadata)
+{
+	begin();
+	expect_shown("{}");
+	bring("{\"a\":1}");
+	CHECK_EQ(run(ACTION_PATCH_MMDS), -ENODATA);
+	expect_msg("patch", a.err.msg, "MMDS error: The MMDS data store is not initialized.");
+	CHECK(a.mmds == NULL);
+	bring("{\"a\": {\"b\": \"c\"}}");
+	CHECK_EQ(run(ACTION_PUT_MMDS), ACTION_DONE);
+	expect_shown("{\"a\":{\"b\":\"c\"}}");
+	bring("{\"a\":{\"d\":1},\"e\":2}");
+	CHECK_EQ(run(ACTION_PATCH_MMDS), ACTION_DONE);
+	expect_shown("{\"a\":{\"b\":\"c\",\"d\":1},\"e\":2}");
+	bring("{\"e\":\"12345678901234567890\"}");
+	CHECK_EQ(run(ACTION_PATCH_MMDS), -EFBIG);
+	CHECK_EQ(a.err.kind, ERR_TOO_LARGE);
+	expect_msg("limit", a.err.msg,
+		   "MMDS limit exceeded error: The MMDS patch request doesn't fit.");
+	bring("{\"a\":\"123456789012345678901234567890123\"}");
+	CHECK_EQ(run(ACTION_PUT_MMDS), -EFBIG);
+	expect_shown("{\"a\":{\"b\":\"c\",\"d\":1},\"e\":2}");
+	end();
+}
+
+TEST(metadata_of_a_machine_that_runs)
+{
+	begin();
+	vmm->state = VMM_RUNNING;
+	CHECK(mmds_shown(vmm) == NULL);
+	bring("{}");
+	CHECK_EQ(run(ACTION_PUT_MMDS), -ENODATA);
+	expect_msg("put", a.err.msg, "MMDS error: The MMDS data store is not initialized.");
+	bring("{}");
+	CHECK_EQ(run(ACTION_PATCH_MMDS), -ENODATA);
+	vmm->config.has_mmds = true;
+	expect_shown("{}");
+	bring("{\"x\":[]}");
+	CHECK_EQ(run(ACTION_PUT_MMDS), ACTION_DONE);
+	expect_shown("{\"x\":[]}");
+	end();
+}
+
+TEST(metadata_configuration)
+{
+	static const struct conf_net net = { .iface_id = "eth0", .host_dev_name = "t" };
+	static const struct conf_mmds conf = { .version = CONF_MMDS_V2,
+					       .ninterfaces = 1,
+					       .interfaces = { "eth0" } };
+	struct err e;
+
+	begin();
+	a.mmds_config = conf;
+	CHECK_EQ(run(ACTION_PUT_MMDS_CONFIG), -EINVAL);
+	expect_msg("unknown", a.err.msg,
+		   "MMMDS config error: The list of network interface IDs provided contains at "
+		   "least one ID that does not correspond to any existing network interface.");
+	CHECK(!vmm->config.has_mmds);
+	CHECK_EQ(conf_config_put_net(&vmm->config, &net, &e), 0);
+	a.mmds_config = conf;
+	CHECK_EQ(run(ACTION_PUT_MMDS_CONFIG), ACTION_DONE);
+	CHECK(vmm->config.has_mmds);
+	CHECK_EQ(vmm->config.mmds.version, CONF_MMDS_V2);
+	conf_config_drop_net(&vmm->config, "eth0");
+	CHECK(!vmm->config.has_mmds);
 	end();
 }
 

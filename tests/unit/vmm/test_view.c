@@ -12,11 +12,12 @@ TEST(publish_and_read)
 	struct view *v;
 
 	view_board_init(&board);
-	CHECK_EQ(view_publish(&board, "one", "", "three"), 0);
+	CHECK_EQ(view_publish(&board, &(struct view_texts){ "one", "", "three", NULL }), 0);
 	v = view_get(&board);
 	expect_msg("instance", v->instance, "one");
 	expect_msg("machine", v->machine_config, "");
 	expect_msg("config", v->vm_config, "three");
+	CHECK(v->mmds == NULL);
 	view_put(v);
 	view_put(NULL);
 	view_board_fini(&board);
@@ -28,10 +29,10 @@ TEST(an_old_view_stays_as_it_was)
 	struct view *old, *new;
 
 	view_board_init(&board);
-	CHECK_EQ(view_publish(&board, text, text, text), 0);
+	CHECK_EQ(view_publish(&board, &(struct view_texts){ text, text, text, NULL }), 0);
 	memset(text, 'x', 5); /* the texts were copied */
 	old = view_get(&board);
-	CHECK_EQ(view_publish(&board, "second", "b", "c"), 0);
+	CHECK_EQ(view_publish(&board, &(struct view_texts){ "second", "b", "c", NULL }), 0);
 	new = view_get(&board);
 	CHECK(old != new);
 	expect_msg("old", old->vm_config, "first");
@@ -49,9 +50,9 @@ TEST(out_of_memory_keeps_the_old_one)
 	if (!faults_work())
 		SKIP("this build has no fault points");
 	view_board_init(&board);
-	CHECK_EQ(view_publish(&board, "a", "b", "c"), 0);
+	CHECK_EQ(view_publish(&board, &(struct view_texts){ "a", "b", "c", NULL }), 0);
 	fault_arm(0);
-	CHECK_EQ(view_publish(&board, "x", "y", "z"), -ENOMEM);
+	CHECK_EQ(view_publish(&board, &(struct view_texts){ "x", "y", "z", NULL }), -ENOMEM);
 	CHECK(fault_fired());
 	v = view_get(&board);
 	expect_msg("kept", v->instance, "a");
@@ -89,12 +90,12 @@ TEST(many_readers_and_a_writer)
 
 	view_board_init(&board);
 	memset(text, 'a', TEXT);
-	CHECK_EQ(view_publish(&board, text, text, text), 0);
+	CHECK_EQ(view_publish(&board, &(struct view_texts){ text, text, text, NULL }), 0);
 	for (unsigned i = 0; i < READERS; i++)
 		CHECK_EQ(pthread_create(&thread[i], NULL, reader, NULL), 0);
 	for (unsigned i = 0; i < TURNS; i++) {
 		memset(text, 'a' + (int)(i % 26), TEXT);
-		CHECK_EQ(view_publish(&board, text, text, text), 0);
+		CHECK_EQ(view_publish(&board, &(struct view_texts){ text, text, text, NULL }), 0);
 	}
 	for (unsigned i = 0; i < READERS; i++)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
