@@ -355,3 +355,58 @@ TEST(damaged_state_is_refused)
 	}
 	unplug_vsock();
 }
+
+/* --- two threads ------------------------------------------------------------------------- */
+
+static bool stop; /* (A) */
+
+/* A vCPU whose driver resets the device and starts it again, and again. */
+static void *reset_again_and_again(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < 200; i++) {
+		wr(R_STATUS, 0);
+		to_features_ok(0);
+		wr(R_STATUS, RUN);
+		usleep(100);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+TEST(resets_beside_the_loop)
+{
+	static int fds[64];
+	pthread_t vcpu;
+	unsigned n = 0;
+
+	make_folder();
+	make_device();
+	CHECK_EQ(pthread_create(&vcpu, NULL, reset_again_and_again, NULL), 0);
+	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
+		int *fd = &fds[n++ % ARRAY_SIZE(fds)];
+
+		if (*fd > 0)
+			close(*fd);
+		*fd = host_connect();
+		host_write(*fd, "CONNECT 52\n", 11);
+		for (unsigned i = 0; i < 5; i++)
+			CHECK_EQ(loop_turn(&loop, 1), 0);
+		if (n % 8 == 0) {
+			vdev_pause(dev);
+			CHECK_EQ(loop_turn(&loop, 0), 0);
+			vdev_resume(dev);
+		}
+	}
+	CHECK_EQ(pthread_join(vcpu, NULL), 0);
+	wr(R_STATUS, 0);
+	drive(0);
+	give_rx_all();
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] > 0)
+			close(fds[i]);
+	settle();
+	CHECK_EQ(COUNT(conns_added) - COUNT(conns_removed), 0);
+	open_from_host(53);
+	unplug_vsock();
+}
