@@ -206,12 +206,13 @@ static int load_tsc(int fd, unsigned index, struct snap_in *in, struct err *e)
 	apart = here > saved ? here - saved : saved - here;
 	if (apart * 1000000 <= saved * TSC_TOLERANCE_PPM)
 		return 0;
-	if (ioctl(fd, KVM_SET_TSC_KHZ, saved) < 0)
-		return err_set(e, ERR_INTERNAL, -errno,
+	/* 0 would mean the host's rate. */
+	if (saved == 0 || ioctl(fd, KVM_SET_TSC_KHZ, saved) < 0)
+		return err_set(e, ERR_INTERNAL, saved == 0 ? -EINVAL : -errno,
 			       "the snapshot's TSC runs at %llu kHz and this host's at %llu, "
 			       "which cannot be scaled: KVM_SET_TSC_KHZ: %s",
 			       (unsigned long long)saved, (unsigned long long)here,
-			       strerror(errno));
+			       strerror(saved == 0 ? EINVAL : errno));
 	return 0;
 }
 
