@@ -107,6 +107,55 @@ def test_log_path_that_cannot_be_opened(tmp_path):
     assert "none/x" in output
 
 
+# --- the options of Firecracker ---
+
+def test_every_option_of_firecracker_is_taken(start_wisp, tmp_path):
+    """All that do not exclude each other, in one start."""
+    # The jailer would give the times itself.
+    vm = start_wisp("--id", "all-1", "--no-seccomp", "--start-time-us", "1",
+                    "--start-time-cpu-us", "2", "--parent-cpu-time-us", "3", "--module", "x",
+                    "--show-level", "--show-log-origin", "--metrics-path", tmp_path / "m",
+                    "--boot-timer", "--http-api-max-payload-size", "100",
+                    "--mmds-size-limit", "1000", "--enable-pci", jailed=False)
+    assert vm.api.get("/").json["id"] == "all-1"
+    assert vm.api.put("/entropy", "{}" + " " * 98).status == 204
+    assert vm.api.put("/entropy", "{}" + " " * 99).status == 400
+
+
+@pytest.mark.parametrize("option", [
+    "--api-sock", "--id", "--seccomp-filter", "--start-time-us", "--start-time-cpu-us",
+    "--parent-cpu-time-us", "--config-file", "--metadata", "--log-path", "--level", "--module",
+    "--metrics-path", "--describe-snapshot", "--http-api-max-payload-size", "--mmds-size-limit"])
+def test_options_that_take_a_value(tmp_path, option):
+    status, output = run(tmp_path, option)
+    assert status == BAD_ARGUMENTS
+    assert f"The argument '{option}' requires a value, but none was supplied" in output
+    assert run(tmp_path, f"{option}=1")[0] == BAD_ARGUMENTS
+    assert run(tmp_path, option, "1", option, "1")[0] == BAD_ARGUMENTS
+
+
+def test_the_last_line_says_how_it_ended(tmp_path):
+    status, output = run(tmp_path, "--snapshot-version")
+    assert status == 0 and output.startswith("v")
+    assert "Firecracker exiting successfully. exit_code=0" in output.splitlines()[-1]
+    status, output = run(tmp_path, "--nonsense")
+    assert "For more information try --help." in output
+    assert "Firecracker exiting with error. exit_code=153" in output.splitlines()[-1]
+
+
+def test_metadata_from_a_file(start_wisp, tmp_path):
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"latest": {"id": 7}}))
+    assert start_wisp("--metadata", path).api.get("/mmds").json == {"latest": {"id": 7}}
+    status, output = run(tmp_path, "--api-sock", tmp_path / "s", "--metadata", path,
+                         "--mmds-size-limit", "10")
+    assert status not in (0, BAD_ARGUMENTS)
+    assert "Populating MMDS from file failed: The MMDS patch request doesn't fit." in output
+    path.write_text("{")
+    assert run(tmp_path, "--api-sock", tmp_path / "s", "--metadata", path)[0] != 0
+    assert run(tmp_path, "--api-sock", tmp_path / "s", "--metadata", tmp_path / "none")[0] != 0
+
+
 # --- configuration file ---
 
 @pytest.fixture
