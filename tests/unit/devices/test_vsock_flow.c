@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One connection of the socket device: its credit, its ends, and slow sides. */
+#include <sys/resource.h>
+
 #include "vsock_rig.h"
 
 static struct pair p;
@@ -363,6 +365,38 @@ TEST(a_guest_that_closes_leaves_its_last_bytes)
 	expect_end(p.fd);
 	CHECK_EQ(COUNT(conns_removed), 1);
 	CHECK(is_quiet());
+	unplug_vsock();
+}
+
+TEST(last_bytes_give_way_when_all_connections_are_taken)
+{
+	static int fds[1023];
+	struct rlimit limit;
+	uint32_t sent;
+	int server, slow;
+
+	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	if (limit.rlim_max < 4096 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		SKIP("fewer than 4096 descriptors");
+	plug_vsock();
+	server = host_listen(1);
+	p = open_from_guest(9, server, 1);
+	slow = p.fd;
+	sent = fill_host();
+	send_shutdown(p.guest, p.host, VSOCK_SHUT_BOTH);
+	expect(VSOCK_OP_RST);
+	for (unsigned i = 0; i < 1022; i++)
+		fds[i] = open_from_guest(1000 + i, server, 1).fd;
+	fds[1022] = host_connect(); /* silent: it goes before bytes do, and they before nobody */
+	settle();
+	CHECK_EQ(COUNT(conns_removed), 1);
+	CHECK(drain_host(0) < sent);
+	CHECK(is_closed(slow));
+	CHECK(!is_closed(fds[1022]));
+	fds[0] = open_from_guest(5000, server, 1).fd;
+	CHECK(is_closed(fds[1022]));
+	CHECK_EQ(COUNT(conns_added), 1024);
 	unplug_vsock();
 }
 

@@ -125,8 +125,8 @@ static struct vsock_conn *take_free(struct vsock_mux *m)
 		m->nfresh++;
 		return c;
 	}
-	c = first_of(&m->lingering);
-	c = c ? c : first_of(&m->greeting);
+	c = first_of(&m->greeting);
+	c = c ? c : first_of(&m->lingering);
 	if (c)
 		release(m, c);
 	return c;

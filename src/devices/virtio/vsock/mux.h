@@ -55,9 +55,9 @@ must_check struct vsock_conn *vsock_mux_find(const struct vsock_mux *m, uint32_t
 					     uint32_t peer);
 
 /*
- * A connection on a stream, which is taken over and watched. When all are taken, one
- * that lingers or has not said CONNECT yet gives way; -EMFILE when there is none, and
- * then, as after any error, the stream is closed.
+ * A connection on a stream, which is taken over and watched. When all are taken, the
+ * oldest that has not said CONNECT yet gives way, then the oldest that lingers; -EMFILE
+ * when there is none, and then, as after any error, the stream is closed.
  */
 must_check int vsock_mux_add(struct vsock_mux *m, int fd, enum vsock_state state,
 			     struct vsock_conn **ret);
