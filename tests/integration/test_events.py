@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from framework import host, payload
+from framework import host, payload, snapshot
 from framework.events import Events
 from framework.guest import ARGS
 
@@ -39,6 +39,33 @@ def test_life(wisp):
         wisp.resume()
         wisp.pause()
         events.expect("paused")
+
+
+@pytest.mark.anykvm
+def test_snapshot(start_wisp):
+    """Taken, loaded, gone on from; and the latencies of both."""
+    before = start_wisp()
+    before.metrics()
+    taken = snapshot.in_folder(before.where)
+    with Events(before) as events:
+        boot(before)
+        events.expect("started")
+        before.pause()
+        events.expect("paused")
+        snapshot.create(before, taken)
+        assert events.expect("snapshot-created")["path"] == str(taken.state)
+    latencies = before.flush_metrics()["latencies_us"]
+    assert 0 < latencies["vmm_full_create_snapshot"] <= latencies["full_create_snapshot"]
+    snapshot.kill(before)
+    after = start_wisp()
+    after.metrics()
+    with Events(after) as events:
+        snapshot.load(after, taken, resume_vm=True)
+        events.expect("loaded")
+        events.expect("resumed")
+    latencies = after.flush_metrics()["latencies_us"]
+    assert 0 < latencies["vmm_load_snapshot"] <= latencies["load_snapshot"]
+    assert latencies["full_create_snapshot"] == 0
 
 
 @pytest.mark.anykvm

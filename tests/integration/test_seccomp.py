@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from framework import host, payload
+from framework import host, metrics, payload
 from framework import wisp as wisp_module
 
 pytestmark = [pytest.mark.area("seccomp")]
@@ -14,8 +14,10 @@ pytestmark = [pytest.mark.area("seccomp")]
 FILTERED, OFF = "2", "0"
 
 
-def running(start_wisp, *args, **machine):
+def running(start_wisp, *args, metrics_file=False, **machine):
     vm = start_wisp(*args)
+    if metrics_file:
+        vm.metrics()
     vm.machine(**machine)
     vm.boot_source(payload.image("idle"))
     vm.start()
@@ -66,10 +68,13 @@ def test_a_denied_call_ends_the_process(start_wisp):
         pytest.skip("needs root, to make a foreign thread call")
     if wisp_module.RECORD:
         pytest.skip("a recorded thread makes its calls in another place")
-    vm = running(start_wisp)
+    vm = running(start_wisp, metrics_file=True)
     inject_syscall(vm.pid, 101)  # ptrace
     assert vm.wait(20) == 148
     assert "101" in vm.log() + vm.stderr() + vm.console()
+    lines = metrics.parse((vm.where / "metrics.json").read_text())
+    metrics.check(lines[-1])
+    assert [line["seccomp"]["num_faults"] for line in lines] == [0, 1]
 
 
 class Regs(ctypes.Structure):

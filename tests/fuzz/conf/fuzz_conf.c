@@ -25,6 +25,7 @@ static struct conf_drive_patch drive_patch;
 static struct conf_entropy entropy;
 static struct conf_file file;
 static struct conf_logger logger;
+static struct conf_metrics metrics[2];
 static struct conf_machine machine;
 static struct conf_serial serial;
 
@@ -97,9 +98,25 @@ static int do_serial(const char *body, size_t len, struct text *t, struct err *e
 	return conf_serial_parse(body, len, &serial, e);
 }
 
+/* What each line of metrics will carry can be read again, and says the same. */
+static void do_metrics(const char *body, size_t len)
+{
+	static char again[METRICS_PROPERTIES_MAX + 64];
+	struct text t = TEXT_ON(again);
+	struct err e = { 0 };
+
+	if (conf_metrics_parse(body, len, &metrics[0], &e) < 0 || !metrics[0].properties[0])
+		return;
+	text_fmt(&t, "{\"metrics_path\":\"m\",\"properties\":%s}", metrics[0].properties);
+	ENSURE(text_ok(&t));
+	ENSURE(conf_metrics_parse(again, t.len, &metrics[1], &e) == 0);
+	ENSURE(strcmp(metrics[0].properties, metrics[1].properties) == 0);
+}
+
 static int do_logger(const char *body, size_t len, struct text *t, struct err *e)
 {
 	(void)t;
+	do_metrics(body, len);
 	return conf_logger_parse(body, len, &logger, e);
 }
 

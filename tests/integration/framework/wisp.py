@@ -237,6 +237,14 @@ class Wisp:
     def ctrl_alt_del(self):
         self._ok(self.api.put("/actions", {"action_type": "SendCtrlAltDel"}))
 
+    def metrics(self, name="metrics.json", **more):
+        self._ok(self.api.put("/metrics", {"metrics_path": str(self.where / name), **more}))
+
+    def flush_metrics(self, name="metrics.json"):
+        """The line that a flush has written."""
+        self._ok(self.api.put("/actions", {"action_type": "FlushMetrics"}))
+        return json.loads((self.where / name).read_text().splitlines()[-1])
+
     def pause(self):
         self._ok(self.api.patch("/vm", {"state": "Paused"}))
 
