@@ -183,6 +183,26 @@ def test_layout_ownership_and_devices(jailed):
 
 
 @NEEDS_ROOT
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_names_are_those_of_the_link(jailed, tmp_path, link):
+    """As make install leaves it: clients look for `firecracker'."""
+    name = tmp_path / "firecracker"
+    try:
+        link(binary(), name)
+    except OSError as error:
+        pytest.skip(f"no such link to the monitor can be made here: {error.strerror}")
+    vm = jailed(program=name, guest=False, wait=False)  # the socket's path is too long to connect
+    assert vm.root == tmp_path / "jail" / "firecracker" / "t1" / "root"
+    end = time.monotonic() + host.deadline(15)
+    while not (vm.root / "run" / "firecracker.socket").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert vm.process.poll() is None, vm.text()
+    assert int((vm.root / "firecracker.pid").read_text()) == vm.process.pid
+    assert not (vm.root / "firecracker").exists()
+    assert Path(f"/proc/{vm.pid}/comm").read_text() == "firecracker\n"
+
+
+@NEEDS_ROOT
 @pytest.mark.anykvm
 def test_every_task_is_stripped(jailed):
     """Seccomp, NoNewPrivs and Cap* of each task of a running jailed machine."""

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/sysmacros.h>
 
+#include "base/fault.h"
 #include "jail/cleanup.h"
 #include "test.h"
 
@@ -128,6 +129,32 @@ TEST(trees_are_removed_and_links_not_followed)
 	CHECK(cleanup_tree(&b, "l", &e) < 0);
 	CHECK_EQ(faccessat(b.fd, "../out/secret", F_OK, 0), 0);
 }
+
+#ifdef WISP_FAULTS
+TEST(injected_faults_are_errors)
+{
+	make_dir();
+	for (long n = 0;; n++) {
+		struct err e = { 0 };
+		int folder = -1, file = -1, r;
+
+		fault_arm(n);
+		r = beneath_folder(&b, "d", &folder, NULL, &e);
+		if (r == 0)
+			r = beneath_own_folder(&b, "o", getuid(), getgid(), &e);
+		if (r == 0)
+			r = beneath_new_file(&b, "f", 0600, &file, &e);
+		close(folder);
+		close(file);
+		if (!fault_fired()) {
+			CHECK(r == 0 && n >= 3);
+			break;
+		}
+		CHECK(r < 0 && e.msg[0]);
+	}
+	fault_arm(-1);
+}
+#endif
 
 /* One level less than the limit, and one more. */
 TEST(depth_is_bounded)

@@ -6,6 +6,8 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "test.h"
@@ -33,25 +35,47 @@ TEST(what_each_kernel_is_asked_for)
 	}
 }
 
-TEST(in_force)
+/* In a process of its own: it could not remove the folder any more. */
+static int try_all(const char *dir)
 {
 	struct err e = { 0 };
-	char path[] = "/tmp/wisp-test-XXXXXX", name[64];
+	char name[64], other[64];
 	int r;
 
-	CHECK(mkdtemp(path) != NULL);
 	CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
 	r = landlock_enter(false, &e);
-	if (r == 1)
-		SKIP("this kernel has no Landlock");
-	CHECK_EQ(r, 0);
-	snprintf(name, sizeof(name), "%s/f", path);
+	if (r != 0)
+		return r == 1 ? TEST_SKIP : 1;
+	snprintf(name, sizeof(name), "%s/f", dir);
+	snprintf(other, sizeof(other), "%s/in/f", dir);
 	CHECK(close(open(name, O_CREAT | O_RDWR, 0700)) == 0);
+	CHECK(rename(name, other) < 0 && (errno == EXDEV || errno == EACCES));
 	CHECK(execl("/bin/true", "true", NULL) < 0 && errno == EACCES);
-	CHECK(mkfifo("/tmp/wisp-test-fifo", 0600) == 0 && unlink("/tmp/wisp-test-fifo") == 0);
-	CHECK(mknod("/tmp/wisp-test-node", S_IFCHR | 0600, 259) < 0);
-	CHECK(symlink("x", "/tmp/wisp-test-link") < 0 && errno == EACCES);
 	CHECK(unlink(name) == 0);
+	CHECK(mkfifo(name, 0600) == 0 && unlink(name) == 0);
+	CHECK(mknod(name, S_IFCHR | 0600, 259) < 0);
+	CHECK(symlink("x", name) < 0 && errno == EACCES);
+	CHECK(mkdir(name, 0700) < 0 && errno == EACCES);
+	return 0;
+}
+
+TEST(in_force)
+{
+	char dir[] = "/tmp/wisp-test-XXXXXX", in[64];
+	int status;
+	pid_t pid;
+
+	CHECK(mkdtemp(dir) != NULL);
+	snprintf(in, sizeof(in), "%s/in", dir);
+	CHECK_EQ(mkdir(in, 0700), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(try_all(dir));
+	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	CHECK(rmdir(in) == 0 && rmdir(dir) == 0);
+	if (WEXITSTATUS(status) == TEST_SKIP)
+		SKIP("this kernel has no Landlock");
+	CHECK_EQ(WEXITSTATUS(status), 0);
 }
 
 #ifdef WISP_FAULTS
