@@ -273,6 +273,25 @@ TEST(bad_chains_are_refused)
 	refused(false, indirect_not_negotiated);
 }
 
+/* The table of heads in flight ends there too. */
+TEST(a_head_behind_the_largest_queue)
+{
+	const struct virtq_cfg cfg = {
+		.size = VIRTQ_MAX_SIZE, .desc = DESC, .avail = AVAIL, .used = USED
+	};
+
+	CHECK_EQ(start(false, false), 0);
+	CHECK_EQ(virtq_start(&q, &mem, &cfg, false, false, 0), 0);
+	desc(DESC, VIRTQ_MAX_SIZE - 1, BUF, 16, 0, 0);
+	put16(AVAIL + 4, VIRTQ_MAX_SIZE - 1);
+	put16(AVAIL + 6, VIRTQ_MAX_SIZE);
+	put16(AVAIL + 2, 2);
+	CHECK_EQ(pop(), 1);
+	CHECK_EQ(chain.head, VIRTQ_MAX_SIZE - 1);
+	CHECK_EQ(pop(), -EPROTO);
+	CHECK_EQ(q.inflight, 1);
+}
+
 static void indirect_empty(void)
 {
 	desc(DESC, 0, TABLE, 0, INDIRECT, 0);
