@@ -57,7 +57,7 @@ def log_says(vm, drive, what):
 def test_drives_that_fail(start_wisp, tmp_path, engine):
     with contextlib.ExitStack() as stack:
         mapped = stack.enter_context(contextlib.closing(
-            Mapped(f"wisp-{engine}-{os.getpid()}", image(tmp_path / "mapped"), [
+            Mapped(tmp_path / "mapped", image(tmp_path / "behind"), [
                 (GOOD, "linear"), (BAD, "error"), (SIZE // SECTOR - GOOD - BAD, "linear")])))
         little = stack.enter_context(small_file_system(tmp_path / "little", "1m"))
         (little / "disk").touch()
@@ -84,7 +84,7 @@ def test_drives_that_fail(start_wisp, tmp_path, engine):
         mapped.change([(SIZE // SECTOR, "linear")])
         fails(vm, sync.format(0))
         assert vm.api.patch("/drives/mapped", {"drive_id": "mapped",
-                                               "path_on_host": mapped.path}).status == 204
+                                               "path_on_host": str(mapped.path)}).status == 204
         vm.run(sync.format(GOOD // 8))
         vm.run(one_block("vda", GOOD))
 

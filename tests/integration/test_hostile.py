@@ -155,10 +155,12 @@ def test_hostile_under_sanitizers(start_wisp, tmp_path, name, victim):
 def test_hostile_guests_are_logged_sparingly(start_wisp, tmp_path):
     """A guest that breaks its ring a hundred times does not fill the host's log."""
     vm, guest = attacked(start_wisp, tmp_path, "hostile-ranges", "block")
-    before = len(vm.log().splitlines())
+    before, start = len(vm.log().splitlines()), time.monotonic()
     attacks, _ = finish(vm, guest)
+    # Ten in five seconds, and a slow machine takes more than five.
+    most = 10 * (1 + (time.monotonic() - start) // 5)
     said = [line for line in vm.log().splitlines()[before:] if "needs a reset" in line]
-    assert attacks > 50 and 0 < len(said) <= 10, (attacks, len(said))
+    assert attacks > 50 and 0 < len(said) <= most, (attacks, len(said))
     end(vm, tmp_path)
 
 

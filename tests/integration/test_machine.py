@@ -293,6 +293,69 @@ def test_shared_memory_is_the_guests(start_wisp, pages):
             file.truncate(1 << 20)
 
 
+POOL = Path("/proc/sys/vm/nr_hugepages")
+
+
+@pytest.fixture
+def huge_pages():
+    """A pool of so many pages of 2 MiB more than there were."""
+    before = int(POOL.read_text())
+
+    def make(count):
+        if os.geteuid() != 0:
+            pytest.skip("needs root, to make a pool of huge pages")
+        POOL.write_text(str(before + count))
+        if int(POOL.read_text()) < before + count:
+            pytest.skip(f"this host's memory is in too small pieces for {count} huge pages")
+
+    yield make
+    if int(POOL.read_text()) != before:
+        POOL.write_text(str(before))
+
+
+def guest_memory(pid, mib):
+    """What smaps says of the one mapping of that size."""
+    found = []
+    for block in re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path(f"/proc/{pid}/smaps").read_text(),
+                          flags=re.MULTILINE)[1:]:
+        start, end = (int(n, 16) for n in block.split()[0].split("-"))
+        if end - start == mib << 20:
+            found.append(dict(re.findall(r"^(\w+): +(.*)$", block, re.MULTILINE)))
+    (only,) = found
+    return only
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("pages", ["None", "Transparent", "2M"])
+def test_pages_of_the_guests_memory(start_wisp, huge_pages, pages, shared):
+    """Of the size that was asked for, and in no core dump and no child."""
+    if pages == "2M":
+        huge_pages(32)
+    vm = run_idle(start_wisp, mem=64, huge_pages=pages, shared_memory=shared)
+    found = guest_memory(vm.pid, 64)
+    assert found["KernelPageSize"] == ("2048 kB" if pages == "2M" else "4 kB")
+    flags = found["VmFlags"].split()
+    assert {"dd", "dc"} <= set(flags), flags
+    assert ("hg" in flags) == (pages == "Transparent")
+
+
+def test_huge_pages_that_the_host_has_not(start_wisp, huge_pages):
+    """Refused with the figure, and when the pool is there the same request is served."""
+    huge_pages(0)
+    vm = start_wisp()
+    vm.machine(mem=256, huge_pages="2M")
+    vm.boot_source(payload.image("idle"))
+    reply = vm.api.put("/actions", {"action_type": "InstanceStart"})
+    if reply.status == 204:
+        pytest.skip("this host has huge pages to spare")
+    assert reply.fault.startswith("Start microvm error: guest memory of 256 MiB cannot be mapped "
+                                  "from 2 MiB pages: Cannot allocate memory"), reply
+    assert reply.fault.endswith("raise /proc/sys/vm/nr_hugepages to hold 128 more"), reply
+    huge_pages(128)
+    vm.start()
+    vm.expect("^READY$")
+
+
 def test_memory_is_private_unless_asked(start_wisp):
     vm = run_idle(start_wisp)
     assert not memory_files(vm.pid)

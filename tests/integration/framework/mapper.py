@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """A block device that fails where it is told to: dmsetup over a loop device. Needs root."""
 
+import os
+import stat
 import subprocess
 
 
 class Mapped:
-    """A device of ranges [(sectors, "linear" or "error")] in front of a file."""
+    """A device of ranges [(sectors, "linear" or "error")] in front of a file; its node is `path'."""
 
-    def __init__(self, name, image, ranges):
-        self.name = name
+    def __init__(self, path, image, ranges):
+        self.path = path
+        self.name = f"wisp-{os.getpid()}-{path.name}"
         self._loop = subprocess.run(["losetup", "--show", "-f", image], stdout=subprocess.PIPE,
                                     text=True, check=True).stdout.strip()
         self._dmsetup("create", ranges)
-        # Without udev there is no name for it, but the kernel's own.
-        numbers = subprocess.run(["dmsetup", "info", "-c", "--noheadings", "-o", "minor", name],
-                                 stdout=subprocess.PIPE, text=True, check=True).stdout
-        self.path = f"/dev/dm-{int(numbers)}"
+        # A node of our own: there may be no udev to make one.
+        numbers = subprocess.run(
+            ["dmsetup", "info", "-c", "--noheadings", "--separator", " ", "-o", "major,minor",
+             self.name], stdout=subprocess.PIPE, text=True, check=True).stdout
+        os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(*map(int, numbers.split())))
 
     def _dmsetup(self, verb, ranges=None):
         start, lines = 0, []
