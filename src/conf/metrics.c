@@ -17,7 +17,7 @@ struct body {
 static const struct json_field fields[] = {
 	JSON_ROW("metrics_path", JSON_STRING, body, metrics.metrics_path, .required = true),
 	JSON_ROW("emit_id", JSON_BOOL, body, metrics.emit_id),
-	JSON_ROW("properties", JSON_ANY, body, properties),
+	JSON_ROW("properties", JSON_ANY, body, properties, .nullable = true),
 };
 
 /* Not strict: the contract has it so. */
@@ -42,7 +42,7 @@ static int read_properties(struct json_value properties, struct conf_metrics *m,
 	struct text t;
 
 	text_init(&t, m->properties, sizeof(m->properties));
-	if (!properties.node)
+	if (!json_given(properties))
 		return 0;
 	if (!json_is_object(properties))
 		return err_set(e, ERR_INVALID, -EBADMSG,
