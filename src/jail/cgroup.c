@@ -349,7 +349,7 @@ static int enter_hierarchy(struct mounts *m, const struct plan *p, unsigned firs
 
 static int enter_v1(struct mounts *m, const struct plan *p, struct err *e)
 {
-	dev_t devs[PLAN_CGROUPS_MAX];
+	dev_t devs[PLAN_CGROUPS_MAX] = { 0 };
 	struct group g = { .fd = -1 };
 
 	for (unsigned i = 0; i < p->ncgroups; i++) {

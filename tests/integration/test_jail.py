@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import socket
 import stat
 import subprocess
 import time
@@ -48,7 +49,11 @@ class Jailed:
                 pass_fds=fds)
         self.api = Api(self.root / "run" / "firecracker.socket", timeout=host.deadline(60))
         if wait:
-            self.await_api()
+            try:
+                self.await_api()
+            except BaseException:
+                self.close()
+                raise
 
     def await_api(self):
         end = time.monotonic() + host.deadline(15)

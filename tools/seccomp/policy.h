@@ -28,7 +28,7 @@ enum {
 struct policy_cmp {    /* (argument & mask) == value */
 	uint64_t mask; /* 0: argument is not looked at */
 	uint64_t value;
-	int op; /* not 0: one of enum scmp_compare, of the whole register with `value' */
+	uint64_t op; /* not 0: one of enum scmp_compare, of the whole register with `value' */
 };
 
 struct policy_rule { /* all of cmp[] must hold */

@@ -148,7 +148,7 @@ static int take_op(const struct arg *a, struct policy_cmp *cmp, struct err *e)
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(ops); i++)
 		if (!w.has_number && strcmp(w.text, ops[i].name) == 0) {
-			cmp->op = (int)ops[i].op;
+			cmp->op = ops[i].op;
 			cmp->mask = UINT64_MAX;
 			return 0;
 		}
