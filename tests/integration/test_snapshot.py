@@ -150,6 +150,56 @@ def test_configuration_comes_along(start_wisp, tmp_path, files):
     passes(other)
 
 
+def tap(name):
+    """Makes one, or skips."""
+    done = subprocess.run(["ip", "tuntap", "add", "dev", name, "mode", "tap"], check=False,
+                          stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        pytest.skip(f"no tap: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def taps():
+    names = [f"wsnap{os.getpid() % 100000}{n}" for n in "ab"]
+    made = []
+    try:
+        for name in names:
+            tap(name)
+            made.append(name)
+        yield names
+    finally:
+        for name in made:
+            subprocess.run(["ip", "link", "del", name], check=True)
+
+
+def test_network_and_vsock_may_be_elsewhere(start_wisp, tmp_path, files, taps):
+    """The overrides, beside the original, which still has its tap and its socket."""
+    vm = start_wisp()
+    vm.machine()
+    vm.boot_source(payload.image("pause-serial"))
+    for path, body in (("/network-interfaces/eth0",
+                        {"iface_id": "eth0", "host_dev_name": taps[0], "mtu": 1400}),
+                       ("/vsock", {"guest_cid": 3, "uds_path": str(tmp_path / "v1")})):
+        assert vm.api.put(path, body).status == 204
+    vm.start()
+    vm.expect("^READY$")
+    vm.pause()
+    snapshot.create(vm, files)
+    vm.resume()
+    fails_for_good(start_wisp(), files.load_body(network_overrides=[
+        {"iface_id": "eth1", "host_dev_name": taps[1]}]), "Unknown Network Device.")
+    other = start_wisp()
+    snapshot.load(other, files, resume_vm=True, vsock_override={"uds_path": str(tmp_path / "v2")},
+                  network_overrides=[{"iface_id": "eth0", "host_dev_name": taps[1]}])
+    config = other.api.get("/vm/config").json
+    assert config["network-interfaces"][0]["host_dev_name"] == taps[1]
+    assert config["network-interfaces"][0]["mtu"] == 1400
+    assert config["vsock"] == {"guest_cid": 3, "uds_path": str(tmp_path / "v2")}
+    assert (tmp_path / "v1").is_socket() and (tmp_path / "v2").is_socket()
+    for each in (vm, other):
+        passes(each)
+
+
 def test_what_the_log_says(start_wisp, tmp_path, files):
     vm = busy(start_wisp, tmp_path, "pause-serial")
     vm.pause()
