@@ -23,6 +23,13 @@ static struct kvm kvm;
 static struct vcpu_host host;
 static struct err err;
 
+/* What a test has made; its process ends with it. */
+static struct {
+	struct snap_out out;
+	struct snap_in in;
+} made[8];
+static unsigned nmade;
+
 struct guest {
 	struct vm vm;
 	int vcpu;
@@ -54,6 +61,7 @@ static struct guest begin(void)
 	CHECK_EQ(ioctl(g.vcpu, KVM_SET_CPUID2, cpuid), 0);
 	CHECK_EQ(ioctl(g.vcpu, KVM_SET_REGS, &regs), 0);
 	CHECK_EQ(ioctl(g.vcpu, KVM_SET_MP_STATE, &halted), 0);
+	vcpu_host_fini(&host);
 	CHECK_EQ(vcpu_host_init(&kvm, g.vm.fd, &host, &err), 0);
 	free(cpuid);
 	return g;
@@ -67,6 +75,8 @@ static struct snap_out save(const struct guest *g)
 	CHECK_EQ(vcpu_state_save(&host, g->vcpu, 0, &o, &err), 0);
 	CHECK_EQ(vm_state_save(g->vm.fd, &o, &err), 0);
 	CHECK_EQ(snap_out_finish(&o, &err), 0);
+	CHECK(nmade < ARRAY_SIZE(made));
+	made[nmade].out = o;
 	return o;
 }
 
@@ -75,6 +85,7 @@ static struct snap_in open_state(const struct snap_out *o)
 	struct snap_in in;
 
 	CHECK_EQ(snap_in_open(o->out.buf, o->out.len, names, ARRAY_SIZE(names), &in, &err), 0);
+	made[nmade++].in = in;
 	return in;
 }
 
