@@ -40,6 +40,25 @@ static void add(struct kvm_msr_list *l, uint32_t index)
 		l->indices[l->nmsrs++] = index;
 }
 
+/*
+ * Hyper-V's, which no guest is offered. KVM lists them all the same, and one is a clock
+ * that can be read and not be set.
+ */
+static bool is_foreign(uint32_t index)
+{
+	return index >= 0x40000000 && index < 0x40000200;
+}
+
+static void drop_foreign(struct kvm_msr_list *l)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < l->nmsrs; i++)
+		if (!is_foreign(l->indices[i]))
+			l->indices[n++] = l->indices[i];
+	l->nmsrs = n;
+}
+
 static void move_to_end(struct kvm_msr_list *l, uint32_t index)
 {
 	uint32_t n = 0;
@@ -65,6 +84,7 @@ int msr_state_list(const struct kvm *kvm, struct kvm_msr_list **ret, struct err 
 		r = -errno;
 	if (r < 0)
 		return err_set(e, ERR_INTERNAL, r, "KVM_GET_MSR_INDEX_LIST: %s", strerror(-r));
+	drop_foreign(l);
 	for (unsigned i = 0; i < ARRAY_SIZE(unlisted); i++)
 		for (uint32_t k = 0; k < unlisted[i].n; k++)
 			add(l, unlisted[i].first + k);

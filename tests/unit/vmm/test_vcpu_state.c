@@ -166,6 +166,8 @@ TEST(which_registers_and_in_which_order)
 
 	(void)begin();
 	CHECK_EQ(host.msrs->indices[host.msrs->nmsrs - 1], IA32_TSC_DEADLINE);
+	for (uint32_t k = 0; k < host.msrs->nmsrs; k++)
+		CHECK(host.msrs->indices[k] < 0x40000000 || host.msrs->indices[k] > 0x400001ff);
 	for (unsigned i = 0; i < ARRAY_SIZE(wanted); i++) {
 		unsigned found = 0;
 
