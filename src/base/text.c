@@ -67,9 +67,8 @@ void text_fmt(struct text *t, const char *fmt, ...)
 static char short_escape(char c)
 {
 	static const char plain[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
-	const char *found = strchr(plain, c);
 
-	return found ? letter[found - plain] : '\0';
+	return letter[strcspn(plain, (const char[]){ c, '\0' })]; /* of none: the NUL behind */
 }
 
 void text_json_str(struct text *t, const char *s)

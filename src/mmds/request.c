@@ -219,7 +219,7 @@ int mmds_request_parse(const char *buf, size_t len, struct mmds_request *ret,
 		       struct mmds_fault *fault)
 {
 	size_t end = find_end(buf, len < MMDS_REQUEST_MAX ? len : MMDS_REQUEST_MAX);
-	struct mmds_slice left = { buf, end }, line = { 0 };
+	struct mmds_slice left = { buf, end }, line = { buf, 0 };
 	int r;
 
 	*ret = (struct mmds_request){ .accept = MMDS_FORM_TEXT };

@@ -68,6 +68,12 @@ def guest(name, tools=False, add=(), modules=""):
     return Guest(name, kernels / ("vmlinux" if name.endswith("elf") else "bzImage"), initrd, 64)
 
 
+def guest_with_curl():
+    """The minimal kernel, with curl in its initramfs."""
+    return guest("small-elf")._replace(
+        initrd=_script("guest-initrd", "--tree", str(_script("guest-curl"))))
+
+
 def disk():
     """A root file system; tests that write take a copy."""
     return _script("guest-disk")
