@@ -45,6 +45,8 @@ static bool ends_with(const char *text, const char *end)
 #define ASK_A "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 #define HAS_A "Content-Length: 1\r\n\r\nb"
 
+static const char ask_a[] = ASK_A; /* for parts of it */
+
 TEST(a_connection_from_beginning_to_end)
 {
 	setup(sample);
@@ -325,7 +327,7 @@ TEST(a_request_byte_by_byte)
 	client_connect(&c, 1460);
 	for (unsigned i = 0; i < strlen(ASK_A); i++) {
 		CHECK_EQ(c.ngot, 0);
-		client_send(&c, C_ACK, ASK_A + i, 1);
+		client_send(&c, C_ACK, ask_a + i, 1);
 		client_drain(&c);
 		CHECK_EQ(c.seen.ack, c.seq);
 	}
@@ -342,13 +344,13 @@ TEST(segments_out_of_order_and_twice)
 	client_connect(&c, 1460);
 	at = c.seq;
 	/* The second half first: it is not kept, and the service says where it is. */
-	client_raw(&c, at + half, c.ack, C_ACK, ASK_A + half, strlen(ASK_A) - half);
+	client_raw(&c, at + half, c.ack, C_ACK, ask_a + half, strlen(ASK_A) - half);
 	CHECK(client_recv(&c));
 	CHECK_EQ(c.seen.flags, C_ACK);
 	CHECK_EQ(c.seen.ack, at);
 	client_raw(&c, at, c.ack, C_ACK, ASK_A, half);
 	client_raw(&c, at, c.ack, C_ACK, ASK_A, half);			  /* twice */
-	client_raw(&c, at + half - 3, c.ack, C_ACK, ASK_A + half - 3, 5); /* half of it new */
+	client_raw(&c, at + half - 3, c.ack, C_ACK, ask_a + half - 3, 5); /* half of it new */
 	CHECK(client_recv(&c));
 	CHECK_EQ(c.seen.ack, (uint32_t)(at + half + 2));
 	client_raw(&c, at, c.ack, C_ACK, ASK_A, strlen(ASK_A)); /* all of it at once */
