@@ -6,6 +6,7 @@
 #include "api/metrics.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "devices/console.h"
 #include "devices/i8042.h"
 #include "devices/serial.h"
 #include "devices/virtio/block/block.h"
@@ -80,29 +81,14 @@ NOT_YET(memory_hotplug, "memory_hotplug", 4, "activate_fails", "queue_event_fail
 /* --- the whole ---------------------------------------------------------------------- */
 
 static const struct metrics_shape *const shapes[] = {
-	&startup_shape,
-	&balloon_shape,
-	&blk_metrics_shape,
-	&api_deprecated_shape,
-	&api_get_shape,
-	&i8042_metrics_shape,
-	&vmm_latencies_shape,
-	&log_shape,
-	&mmds_metrics_shape,
-	&net_metrics_shape,
-	&api_patch_shape,
-	&api_put_shape,
-	&seccomp_shape,
-	&vcpu_metrics_shape,
-	&vmm_shape,
-	&serial_metrics_shape,
-	&serial_own_shape,
-	&signals_shape,
-	&vsock_metrics_shape,
-	&rng_metrics_shape,
-	&pmem_shape,
-	&interrupts_shape,
-	&memory_hotplug_shape,
+	&startup_shape,	       &balloon_shape,	     &blk_metrics_shape,
+	&api_deprecated_shape, &api_get_shape,	     &i8042_metrics_shape,
+	&vmm_latencies_shape,  &log_shape,	     &mmds_metrics_shape,
+	&net_metrics_shape,    &api_patch_shape,     &api_put_shape,
+	&seccomp_shape,	       &vcpu_metrics_shape,  &vmm_shape,
+	&serial_metrics_shape, &serial_own_shape,    &console_metrics_shape,
+	&signals_shape,	       &vsock_metrics_shape, &rng_metrics_shape,
+	&pmem_shape,	       &interrupts_shape,    &memory_hotplug_shape,
 };
 
 int schema_init(struct err *e)

@@ -192,7 +192,7 @@ static bool matches(const char *path, const struct route_token *tokens, struct r
 {
 	const char *at = path;
 
-	for (unsigned i = 0; i == 0 || *at; i++) {
+	for (unsigned i = 0; i < ROUTE_DEPTH && (i == 0 || *at); i++) {
 		struct route_token want = path_token(&at);
 
 		if (route_token_is(want, "{id}"))
@@ -218,7 +218,7 @@ static const struct route *find(enum route_method method, const struct route_tok
 int route(const struct route_req *req, struct route_out *out, struct err *e)
 {
 	struct route_call call = { .req = req };
-	struct route_token tokens[ROUTE_DEPTH];
+	struct route_token tokens[ROUTE_DEPTH] = { 0 };
 	struct route_token id = { 0 };
 	const struct route *route;
 	int r;

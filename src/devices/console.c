@@ -6,6 +6,7 @@
 #include "devices/console.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -31,6 +32,7 @@ struct console {
 	struct client *writer; /* one of the clients; NULL: none */
 	uint64_t total;	       /* bytes of output so far */
 	struct console_metrics metrics;
+	struct metrics_group group;
 	uint8_t ring[CONSOLE_RING];
 };
 
@@ -121,10 +123,25 @@ static void on_client(struct loop_src *src, uint32_t events)
 		serve(client);
 }
 
+/* Who has just left makes room, the writer for a writer, before who comes is looked at. */
+static void sweep(struct console *c)
+{
+	struct pollfd polled[CONSOLE_CLIENTS]; /* a negative descriptor is passed over */
+
+	for (unsigned i = 0; i < CONSOLE_CLIENTS; i++)
+		polled[i] = (struct pollfd){ .fd = c->clients[i].src.fd };
+	if (poll(polled, CONSOLE_CLIENTS, 0) <= 0)
+		return;
+	for (unsigned i = 0; i < CONSOLE_CLIENTS; i++)
+		if (polled[i].revents & (POLLHUP | POLLERR))
+			drop(&c->clients[i]);
+}
+
 static void welcome(struct console *c, int fd)
 {
 	struct client *client = NULL;
 
+	sweep(c);
 	for (unsigned i = 0; i < CONSOLE_CLIENTS && !client; i++)
 		if (c->clients[i].src.fd < 0)
 			client = &c->clients[i];
@@ -140,7 +157,7 @@ static void welcome(struct console *c, int fd)
 		client->src.fd = -1;
 		return;
 	}
-	counter_inc(&c->metrics.clients_count);
+	counter_inc(&c->metrics.clients);
 	client->at = c->total > CONSOLE_RING ? c->total - CONSOLE_RING : 0;
 	if (!c->writer) {
 		c->writer = client;
@@ -215,6 +232,11 @@ static int start(struct console *c, const char *path, struct err *e)
 	return 0;
 }
 
+static const char *const names[] = { CONSOLE_METRICS(METRICS_NAME) };
+
+const struct metrics_shape console_metrics_shape =
+	METRICS_SHAPE("console", names, struct console_metrics, .ours = true);
+
 int console_create(const char *path, struct loop *loop, struct console **ret, struct err *e)
 {
 	struct console *c = FAULT(-ENOMEM) < 0 ? NULL : calloc(1, sizeof(*c));
@@ -229,7 +251,11 @@ int console_create(const char *path, struct loop *loop, struct console **ret, st
 		c->clients[i].src.fd = -1;
 		c->clients[i].console = c;
 	}
-	r = start(c, path, e);
+	c->group = (struct metrics_group){ .shape = &console_metrics_shape,
+					   .counters = &c->metrics };
+	r = metrics_add(&c->group);
+	r = r < 0 ? err_set(e, ERR_INTERNAL, r, "out of memory for the console's metrics")
+		  : start(c, path, e);
 	if (r < 0) {
 		console_destroy(c);
 		return r;
@@ -246,6 +272,7 @@ void console_destroy(struct console *c)
 		drop(&c->clients[i]);
 	loop_remove(c->loop, &c->accept_src);
 	listen_close(&c->sock);
+	metrics_remove(&c->group);
 	free(c);
 }
 

@@ -15,6 +15,7 @@
 #include "base/counter.h"
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "devices/serial.h"
 
 enum {
@@ -25,7 +26,7 @@ enum {
 struct console;
 
 #define CONSOLE_METRICS(X)                              \
-	X(clients_count)   /* that connected */         \
+	X(clients)	   /* that connected */         \
 	X(clients_refused) /* that were one too many */ \
 	X(clients_dropped) /* that had fallen behind by the whole ring */
 
@@ -34,6 +35,9 @@ struct console_metrics {
 	CONSOLE_METRICS(X)
 #undef X
 };
+
+/* Ours: not in Firecracker's lines. */
+extern const struct metrics_shape console_metrics_shape;
 
 /* Listens at the path, which console_destroy() removes. */
 must_check int console_create(const char *path, struct loop *loop, struct console **ret,

@@ -130,6 +130,9 @@ def test_clients_cost_nothing_that_stays(vm):
     last.read_until(b"last\n")
     # One client, and the descriptor that the port reads it by.
     assert host.usage(vm.pid).descriptors <= before + 2
+    text = vm.api.get("/metrics").body.decode()
+    assert "wisp_console_clients_total 102" in text
+    assert "wisp_console_clients_dropped_total 0" in text
 
 
 @pytest.mark.anykvm

@@ -126,7 +126,7 @@ TEST(output_reaches_everybody)
 	print(1000, 5);
 	CHECK_EQ(hear(b, 0), 1005);
 	CHECK_EQ(hear(a, 1000), 1005);
-	CHECK_EQ(COUNT(clients_count), 2);
+	CHECK_EQ(COUNT(clients), 2);
 	close(a);
 	turns(2);
 	print(1005, 5);
@@ -247,6 +247,34 @@ TEST(the_first_types_and_others_do_not)
 	end();
 }
 
+/* One turn of the loop may see the old one's end and the new one's beginning in any order. */
+TEST(who_comes_as_another_leaves_takes_its_place)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd[CONSOLE_CLIENTS];
+	char c = 0;
+
+	begin();
+	for (unsigned i = 0; i < CONSOLE_CLIENTS; i++)
+		fd[i] = dial();
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	for (unsigned i = 0; i < 50; i++) {
+		int next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+		/* It waits to be accepted before the other hangs up. */
+		CHECK_EQ(connect(next, (struct sockaddr *)&addr, sizeof(addr)), 0);
+		close(fd[0]);
+		fd[0] = next;
+		CHECK_EQ(send(next, "n", 1, 0), 1);
+		turns(4);
+		CHECK(received(&c) && c == 'n');
+	}
+	CHECK_EQ(COUNT(clients_refused), 0);
+	for (unsigned i = 0; i < CONSOLE_CLIENTS; i++)
+		close(fd[i]);
+	end();
+}
+
 TEST(input_is_bounded_and_none_is_lost)
 {
 	char text[2000], c = 0;
@@ -302,7 +330,7 @@ TEST(one_client_too_many_is_closed)
 	extra = dial();
 	CHECK(is_closed(extra));
 	CHECK_EQ(COUNT(clients_refused), 1);
-	CHECK_EQ(COUNT(clients_count), CONSOLE_CLIENTS);
+	CHECK_EQ(COUNT(clients), CONSOLE_CLIENTS);
 	close(extra);
 	close(fd[5]);
 	turns(2);
@@ -365,7 +393,7 @@ TEST(clients_that_die_leave_nothing_behind)
 		turns(1);
 	}
 	turns(3);
-	CHECK_EQ(COUNT(clients_count), 200);
+	CHECK_EQ(COUNT(clients), 200);
 	CHECK_EQ(COUNT(clients_refused) + COUNT(clients_dropped), 0);
 	end();
 }
