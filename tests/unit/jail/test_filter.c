@@ -169,7 +169,6 @@ TEST(vmm_may_not)
 static const struct call allowed_to_vcpu[] = {
 	{ SYS_ioctl, { BAD_FD, KVM_RUN } },
 	{ SYS_ioctl, { BAD_FD, SIGN_EXTENDED | KVM_RUN } }, /* the kernel looks at 32 bits */
-	{ SYS_ioctl, { BAD_FD, KVM_KVMCLOCK_CTRL } },
 	{ SYS_write, { BAD_FD } },
 	{ SYS_futex, { 0, FUTEX_WAKE } },
 	{ SYS_mmap, { 0, 4096, RW, ANON } },
@@ -184,7 +183,7 @@ static const struct call allowed_to_api[] = {
 	{ SYS_accept4, { BAD_FD } },	{ SYS_recvfrom, { BAD_FD } },
 	{ SYS_sendmsg, { BAD_FD } },	{ SYS_shutdown, { BAD_FD } },
 	{ SYS_epoll_wait, { BAD_FD } }, { SYS_epoll_ctl, { BAD_FD } },
-	{ SYS_read, { BAD_FD } },	{ SYS_fcntl, { BAD_FD, F_GETFL } },
+	{ SYS_read, { BAD_FD } },	{ SYS_fcntl, { BAD_FD, F_DUPFD_CLOEXEC } },
 	{ SYS_mremap, { 0 } },
 };
 
@@ -201,7 +200,6 @@ static const struct call allowed_to_vmm[] = {
 	{ SYS_fallocate, { BAD_FD } },
 	{ SYS_io_uring_enter, { BAD_FD } },
 	{ SYS_io_uring_register, { BAD_FD, IORING_REGISTER_FILES_UPDATE } },
-	{ SYS_timerfd_settime, { BAD_FD } },
 	{ SYS_mmap,
 	  {
 		  0,
@@ -209,7 +207,7 @@ static const struct call allowed_to_vmm[] = {
 		  RW,
 		  MAP_SHARED,
 	  } },
-	{ SYS_madvise, { 0, 0, MADV_REMOVE } },
+	{ SYS_madvise, { 0, 0, MADV_DONTNEED } },
 	{ SYS_ioctl, { BAD_FD, KVM_GET_CLOCK } },
 	{ SYS_ioctl, { BAD_FD, BLKGETSIZE64 } },
 	{ SYS_ioctl, { BAD_FD, SIGN_EXTENDED | BLKGETSIZE64 } },
