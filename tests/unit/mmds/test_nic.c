@@ -337,7 +337,7 @@ TEST(a_request_byte_by_byte)
 
 TEST(segments_out_of_order_and_twice)
 {
-	const size_t half = strlen(ASK_A) / 2;
+	const uint32_t half = sizeof(ask_a) / 2;
 	uint32_t at;
 
 	setup(sample);
