@@ -73,7 +73,8 @@ static const char *reason(int r)
 	case -ENOSPC:
 		return "no processors or memory nodes are in the group (cpuset.cpus, cpuset.mems)";
 	case -EOPNOTSUPP:
-		return "the group is threaded and takes no process";
+		return "the group takes no process: it is threaded, or the group above it holds "
+		       "processes of its own";
 	default:
 		return strerror(-r);
 	}

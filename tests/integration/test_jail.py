@@ -423,10 +423,13 @@ def test_busy_parent(tmp_path):
     group = V2 / "wisp-busy"
     group.mkdir()
     with subprocess.Popen(["sleep", "600"]) as inside:
-        (group / "cgroup.procs").write_text(str(inside.pid))
-        fails(tmp_path, "--parent-cgroup", "wisp-busy", "--cgroup", "pids.max=9", says="busy: the")
-        inside.kill()
-    remove_group("wisp-busy")
+        try:
+            (group / "cgroup.procs").write_text(str(inside.pid))
+            fails(tmp_path, "--parent-cgroup", "wisp-busy", "--cgroup", "memory.max=9000000",
+                  says="busy: the")
+        finally:
+            inside.kill()
+    remove_group("wisp-busy/t1", "wisp-busy")
 
 
 @NEEDS_ROOT
