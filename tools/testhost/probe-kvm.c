@@ -28,7 +28,7 @@
 enum { NATIVE, INTERPRETED, ABSENT };
 static const char *const verdicts[] = { "native", "interpreted", "absent" };
 
-#define LIMIT_S 5 /* until the parent gives up on the child */
+#define LIMIT_S 20 /* until the parent gives up on the child; on a busy machine all takes long */
 #define LOOPS	200000
 #define SLOW	30 /* so many times slower than here is "interpreted" */
 

@@ -16,7 +16,7 @@
 #include "vmm/x86/layout.h"
 #include "vmm/x86/regs.h"
 
-enum { MEM_SIZE = 2 << 20, LIMIT_MS = 2000, AGAIN_MS = 100, STEP_PORT = 0x80 };
+enum { MEM_SIZE = 2 << 20, LIMIT_MS = 10000, AGAIN_MS = 100, STEP_PORT = 0x80 };
 #define LOOPS  50000
 #define ROUNDS 4
 
