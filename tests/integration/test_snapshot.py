@@ -24,8 +24,8 @@ def files(tmp_path):
     return snapshot.in_folder(tmp_path)
 
 
-def busy(start_wisp, tmp_path, name, engine=None, **machine):
-    vm = start_wisp()
+def busy(start_wisp, tmp_path, name, engine=None, jailed=None, **machine):
+    vm = start_wisp(jailed=jailed)
     vm.machine(**machine)
     vm.boot_source(payload.image(name))
     if engine:
@@ -232,6 +232,7 @@ def test_create_that_cannot_be(start_wisp, tmp_path, files):
     vm.pause()
     place = tmp_path / "place"
     place.mkdir()
+    os.mkfifo(tmp_path / "pipe")
     before = sorted(os.listdir(tmp_path))
     refused(create_at(vm, *files, snapshot_type="Diff"), "snapshot_type `Diff` is not part of")
     refused(create_at(vm, place / "x", place / "x"), "`snapshot_path` and `mem_file_path` are")
@@ -241,7 +242,7 @@ def test_create_that_cannot_be(start_wisp, tmp_path, files):
             "created: Is a directory")
     refused(create_at(vm, tmp_path / "no" / "x", files.memory), "Cannot write state file: the "
             "file's folder cannot be opened: No such file or directory")
-    refused(create_at(vm, "/dev/null", files.memory), "Cannot write state file: what is there is")
+    refused(create_at(vm, tmp_path / "pipe", files.memory), "Cannot write state file: what is there is")
     assert sorted(os.listdir(tmp_path)) == before
     assert os.listdir(place) == []
     assert vm.api.get("/").json["state"] == "Paused"
@@ -257,7 +258,8 @@ def test_a_full_disk(start_wisp, tmp_path, files):
     if done.returncode:
         pytest.skip(f"no small file system to fill: {done.stderr.strip()}")
     try:
-        vm = busy(start_wisp, tmp_path, "pause-serial")
+        # A jail has the folder that is behind the mount.
+        vm = busy(start_wisp, tmp_path, "pause-serial", jailed=False)
         vm.pause()
         for state, memory in ((files.state, small / "memory"), (small / "state", small / "mem")):
             reply = create_at(vm, state, memory)
