@@ -168,6 +168,35 @@ def test_configuration(wisp, taps):
         "imds_compat": True}
 
 
+@pytest.mark.anykvm
+def test_a_snapshot_has_the_configuration_and_not_the_document(start_wisp, taps, tmp_path):
+    vm = start_wisp()
+    vm.machine()
+    vm.boot_source(payload.image("idle"))
+    vm.net("eth0", tap=taps[0].name)
+    assert put_config(vm, network_interfaces=["eth0"], version="V2", imds_compat=True,
+                      ipv4_address="169.254.170.2").status == 204
+    assert vm.api.put("/mmds", {"secret": "x"}).status == 204
+    vm.start()
+    vm.expect("^READY$")
+    assert vm.api.get("/mmds").json == {"secret": "x"}
+    vm.pause()
+    state, memory = tmp_path / "state", tmp_path / "memory"
+    assert vm.api.put("/snapshot/create", {
+        "snapshot_path": str(state), "mem_file_path": str(memory)}).status == 204
+    before = vm.api.get("/vm/config").json
+    vm.close()
+    assert b"secret" not in state.read_bytes()
+    loaded = start_wisp()
+    assert loaded.api.put("/snapshot/load", {
+        "snapshot_path": str(state),
+        "mem_backend": {"backend_type": "File", "backend_path": str(memory)}}).status == 204
+    assert loaded.api.get("/vm/config").json["mmds-config"] == before["mmds-config"]
+    assert loaded.api.get("/mmds").json == {}
+    assert loaded.api.patch("/mmds", {"a": 1}).fault == NOT_INITIALISED
+    assert loaded.api.put("/mmds", {"a": 1}).status == 204
+
+
 # --- from a guest ---
 
 DOCUMENT = {"latest": {
