@@ -324,6 +324,21 @@ def test_fifo_without_reader_never_blocks(wisp):
 
 
 @pytest.mark.anykvm
+def test_a_full_fifo_does_not_keep_the_process(wisp):
+    """The last line waits for room, shortly and under the filter, and then is given up."""
+    fifo = os.open(Fifo(wisp.where / "metrics.json").path, os.O_RDWR | os.O_NONBLOCK)
+    with pytest.raises(BlockingIOError):
+        while os.write(fifo, b"x" * 4096):
+            pass
+    put(wisp)
+    boot(wisp, "i8042-reset")
+    assert wisp.wait() == 0
+    assert "Failed to write metrics: Resource temporarily unavailable" in wisp.log()
+    assert set(os.read(fifo, 1 << 20)) == {ord("x")}
+    os.close(fifo)
+
+
+@pytest.mark.anykvm
 def test_fifo_with_slow_reader_gets_whole_lines(wisp):
     fifo = Fifo(wisp.where / "metrics.json")
     fifo.open()
