@@ -114,6 +114,18 @@ def test_a_driver_that_breaks_its_rings(peer):
     end(vm, stream)
 
 
+def test_the_other_side_goes_and_comes_back(peer):
+    """The monitor connects again, under its filter."""
+    vm, stream = peer
+    for _ in range(3):
+        echoed(stream, 100)
+        stream.connection.close()
+        stream.accept()
+        echoed(stream, 100)
+    assert vm.log().count("connected again") == 3
+    end(vm, stream)
+
+
 def test_a_pause_is_one_for_frames_too(peer):
     vm, stream = peer
     vm.pause()

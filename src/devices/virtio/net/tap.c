@@ -194,7 +194,8 @@ static ssize_t tap_recv(struct net_backend *b, const struct iovec *iov, unsigned
 /* The interface was deleted. Its descriptor will never be of use again. */
 static void tap_broken(struct net_backend *b)
 {
-	log_err("the tap is gone: the guest's network is dead until the microVM is started anew");
+	log_err("%s: its tap was deleted: the guest has no network until the microVM is started anew",
+		vdev_name(&b->net->vdev));
 	net_backend_detach(b);
 }
 
