@@ -116,7 +116,8 @@ def test_a_file_is_bounded(tmp_path):
 @pytest.mark.skipif(not Path("/sys/fs/cgroup/cgroup.controllers").exists(),
                     reason="no cgroups of version 2 at /sys/fs/cgroup here")
 @pytest.mark.parametrize("name,args,value,wants", [
-    ("fill-memory", (), "memory.max=200003584", -9),
+    # An emulated host takes minutes to fill it.
+    pytest.param("fill-memory", (), "memory.max=200003584", -9, marks=pytest.mark.soak),
     ("more-processes", ("--no-seccomp",), "pids.max=3", REFUSED),
 ])
 def test_what_a_cgroup_bounds(tmp_path, name, args, value, wants):
