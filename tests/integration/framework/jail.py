@@ -63,7 +63,7 @@ class Jail:
         _mount(None, "/", MS_REC | MS_PRIVATE)
         for path in (*self.writable, *self.readable):
             inside = self.root / path.relative_to("/")
-            _mount(path, inside, MS_BIND)
+            _mount(path, inside, MS_BIND | MS_REC)
             if path in self.readable:
                 _mount(None, inside, MS_REMOUNT | MS_BIND | MS_RDONLY)
 

@@ -25,11 +25,12 @@ _libc = ctypes.CDLL(None)
 
 
 def _plain_signals():
-    """As from a shell: nohup and the like would leave SIGHUP ignored.
+    """As from a shell: nohup and a script's `&' would leave these ignored.
 
     A test run that is killed takes its monitors with it.
     """
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(ignored, signal.SIG_DFL)
     _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
