@@ -324,7 +324,7 @@ def test_kata_guest_without_acpi(start_wisp, disk, tmp_path):
     vm = start_wisp("--config-file", config, console="pty", log=False)
     kata_wait(vm.api)
     vm.expect("^LISTENS$", timeout=120)
-    assert vm.run("ls -d /sys/firmware/acpi 2>&1 | grep -c 'No such'") == "1"
+    assert vm.run("ls -d /sys/firmware/acpi 2>&1 | grep -c 'No such'").strip() == "1"
     assert vm.run("cat /sys/block/vdc/size") == "0"
     limiter = {"bandwidth": {"size": 100 << 20, "one_time_burst": 0, "refill_time": 1000}}
     reply = vm.api.patch("/drives/drive2", {"drive_id": "drive2", "path_on_host": str(disk),
