@@ -19,7 +19,9 @@ NO_RDRAND = {"cpuid_modifiers": [
     {"leaf": "0x7", "subleaf": "0x0", "flags": 1,
      "modifiers": [{"register": "ebx", "bitmap": "0b" + "x" * 13 + "0" + "x" * 18}]}]}
 # Not a clocksource: TSC and kvmclock are read one after the other (docs/snapshots.md, Time).
-SICK = r"soft lockup|hung|stall|Call Trace|I/O error"
+SICK = "I/O error|Oops|BUG:|general protection"
+# On an emulated processor a guest is slow enough for its watchdogs without any of us.
+SLEPT = "soft lockup|detected stalls|blocked for more than"
 
 
 @pytest.fixture
@@ -37,7 +39,8 @@ def guest(start_wisp, vcpus, drives=None, kernel="small-elf", args="", cpu=None)
 
 
 def healthy(vm):
-    assert not re.search(SICK, vm.run("dmesg", timeout=120)), vm.console()[-3000:]
+    sick = SICK if host.SLOW > 1 else f"{SICK}|{SLEPT}"
+    vm.run(f"! dmesg | grep -E '{sick}'", timeout=120)
 
 
 # --- drives ---
@@ -97,7 +100,7 @@ def stream(start_wisp, files, kernel, vcpus, lives):
 
 
 def test_serial_stream(start_wisp, files):
-    stream(start_wisp, files, "small-elf", 4, 3)
+    stream(start_wisp, files, "small-elf", 2, 3)
 
 
 @pytest.mark.soak
@@ -113,17 +116,23 @@ def random_bytes(vm):
     return vm.run("head -c 16 /dev/urandom | od -An -tx1").strip()
 
 
+def clocks(vm):
+    """The guest's uptime and date, and what time it was here before and after the question."""
+    before = time.time()
+    uptime, date = vm.run("echo $(cat /proc/uptime) $(date +%s)").split()[::2]
+    return float(uptime), int(date), before, time.time()
+
+
 @pytest.mark.parametrize("kernel", ["small-elf"])
 def test_clones_and_clocks(start_wisp, files, kernel):
     """Two restores of one snapshot draw different random numbers, with no RDRAND to help; one
     goes on as if no time had passed, the other knows that it has."""
-    vm = guest(start_wisp, 2, kernel=kernel, cpu=NO_RDRAND,
+    vm = guest(start_wisp, 1, kernel=kernel, cpu=NO_RDRAND,
                args="clocksource=kvm-clock nordrand")
     vm.run("! grep -q rdrand /proc/cpuinfo")
     assert "kvm-clock" in vm.run("cat /sys/devices/system/clocksource/*/current_clocksource")
     drawn = [random_bytes(vm)]
-    uptime = float(vm.run("cat /proc/uptime").split()[0])
-    saved = time.time()
+    then, _, then_before, then_after = clocks(vm)
     vm.pause()
     snapshot.create(vm, files)
     snapshot.kill(vm)
@@ -133,15 +142,15 @@ def test_clones_and_clocks(start_wisp, files, kernel):
         vm = start_wisp(console="pty")
         snapshot.load(vm, files, resume_vm=True, clock_realtime=realtime)
         drawn.append(random_bytes(vm))
-        now = float(vm.run("cat /proc/uptime").split()[0])
-        since = time.time() - saved
-        assert now >= uptime
-        # `since' has the pause, the snapshot and the commands in it as well.
-        assert (now - uptime >= away) == realtime, (now, uptime, since)
-        assert now - uptime <= since + 1
+        now, date, before, after = clocks(vm)
+        least, most = before - then_after, after - then_before
+        assert now >= then
         if realtime:
-            assert abs(int(vm.run("date +%s")) - time.time()) < host.seconds(5)
-        assert "crng reseeded due to virtual machine fork" in vm.run("dmesg")
+            assert least - 1 <= now - then <= most + 1, (now, then, least, most)
+            assert before - 2 <= date <= after + 2
+        else:
+            assert now - then <= most - away + 1, (now, then, most)
+        vm.run("dmesg | grep -q 'crng reseeded due to virtual machine fork'")
         healthy(vm)
         leave(vm)
     assert len(set(drawn)) == 3
