@@ -84,7 +84,7 @@ int metrics_add(struct metrics_group *group)
 	uint64_t *flushed = NULL;
 
 	/* Names and struct are written apart; one that has outgrown the other is our bug. */
-	assert(slots == group->shape->slots);
+	assert(slots > 0 && slots == group->shape->slots);
 	/* What the last line said, and what the line in the making says. */
 	if (FAULT(-ENOMEM) == 0)
 		flushed = calloc(slots, 2 * sizeof(*flushed));
