@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options, markers and fixtures of the integration tests."""
 
+import contextlib
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +14,9 @@ sys.dont_write_bytecode = True
 
 from framework import host, wisp as wisp_module  # noqa: E402
 from framework.wisp import Wisp  # noqa: E402
+
+# Only ends what waits for ever: all else in a test has a deadline of its own.
+LIMIT_S, SOAK_LIMIT_S = 1200, 4 * 3600
 
 
 def pytest_addoption(parser):
@@ -53,6 +58,26 @@ def pytest_runtest_setup(item):
         pytest.skip(f"/dev/kvm is {host.kvm_kind()}: run it by tools/with-kvm")
     if item.get_closest_marker("anykvm") and host.kvm_kind() == "absent":
         pytest.skip("there is no /dev/kvm")
+
+
+@contextlib.contextmanager
+def _at_most(seconds):
+    def ring(*_):
+        raise AssertionError(f"not done after {seconds} s, and waits without a deadline")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    with _at_most(SOAK_LIMIT_S if item.get_closest_marker("soak") else LIMIT_S):
+        yield
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -247,10 +247,18 @@ class Wisp:
         return json.loads((self.where / name).read_text().splitlines()[-1])
 
     def pause(self):
-        self._ok(self.api.patch("/vm", {"state": "Paused"}))
+        self._to("Paused")
 
     def resume(self):
-        self._ok(self.api.patch("/vm", {"state": "Resumed"}))
+        self._to("Resumed")
+
+    def _to(self, state):
+        try:
+            self._ok(self.api.patch("/vm", {"state": state}))
+        except (ConnectionError, FileNotFoundError) as error:
+            # A guest that ends on its own is the likely reason: it has said why.
+            raise AssertionError(f"{state}: {error}; console ends {self.console()[-800:]!r}, "
+                                 f"log ends {self.log()[-1500:]!r}, {self.stderr()}") from error
 
 
 def config_file(where, kernel, args=None, initrd=None, drives=(), vcpus=1, mem=128, **more):
