@@ -14,6 +14,8 @@
 #include "vmm/device_state.h"
 #include "vmm/snapshot.h"
 #include "vmm/x86/host_cpu.h"
+#include "vmm/x86/layout.h"
+#include "vmm/x86/time_state.h"
 #include "vmm/x86/vcpu_state.h"
 #include "vmm/x86/vm_state.h"
 
@@ -90,6 +92,17 @@ static void flush_console(struct machine *m)
 			 unsent, CONSOLE_LIMIT_MS);
 }
 
+struct vcpu_fds {
+	int fd[LAYOUT_VCPUS_MAX];
+};
+
+static struct time_vcpus clocks_of(const struct machine *m, struct vcpu_fds *fds)
+{
+	for (unsigned i = 0; i < m->nvcpus; i++)
+		fds->fd[i] = m->vcpus[i].fd;
+	return (struct time_vcpus){ .fds = fds->fd, .n = m->nvcpus };
+}
+
 static int save_vcpus(struct machine *m, struct snap_out *out, struct err *e)
 {
 	struct vcpu_host host = { 0 };
@@ -106,6 +119,7 @@ int machine_save(struct machine *machine, const struct conf_config *config, stru
 {
 	struct machine *m = machine;
 	const struct device_state devices = devices_of(m);
+	struct vcpu_fds fds;
 	int r = save_config(config, out, e);
 
 	if (r < 0)
@@ -116,7 +130,9 @@ int machine_save(struct machine *machine, const struct conf_config *config, stru
 	r = device_state_save(&devices, out, e);
 	if (r < 0)
 		return r;
-	r = vm_state_save(m->vm.fd, out, e);
+	r = time_state_save(m->vm.fd, clocks_of(m, &fds), out, e);
+	if (r == 0)
+		r = vm_state_save(m->vm.fd, out, e);
 	return r < 0 ? r : save_vcpus(m, out, e);
 }
 
@@ -154,13 +170,16 @@ int build_loaded(struct machine *m, const struct machine_load *load, struct err 
 {
 	const struct device_state devices = devices_of(m);
 	struct snap_in *in = load->in;
+	struct vcpu_fds fds;
 	int r;
 
 	compare_host(in);
 	machine_pause_devices(m);
-	r = load_vcpus(m, in, e);
+	r = time_state_load(m->vm.fd, clocks_of(m, &fds), load->clock_realtime, in, e);
 	if (r == 0)
-		r = vm_state_load(m->vm.fd, load->clock_realtime, in, e);
+		r = load_vcpus(m, in, e);
+	if (r == 0)
+		r = vm_state_load(m->vm.fd, in, e);
 	/* Last: the interrupts that they raise again find the controllers loaded. */
 	if (r == 0)
 		r = device_state_load(&devices, in, e);

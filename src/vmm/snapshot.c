@@ -5,12 +5,13 @@
 
 #include "base/fault.h"
 #include "vmm/x86/layout.h"
+#include "vmm/x86/time_state.h"
 #include "vmm/x86/vcpu_state.h"
 #include "vmm/x86/vm_state.h"
 
 static const char *const known[] = {
 	SNAP_CONFIG, SNAP_MACHINE, SNAP_KVM_CAPS,    SNAP_HOST,		 SNAP_VIRTIO,
-	SNAP_SERIAL, SNAP_I8042,   VM_STATE_RECORDS, VCPU_STATE_RECORDS,
+	SNAP_SERIAL, SNAP_I8042,   VM_STATE_RECORDS, VCPU_STATE_RECORDS, TIME_STATE_RECORDS,
 };
 
 int snapshot_open(const void *data, size_t len, struct snap_in *ret, struct err *e)

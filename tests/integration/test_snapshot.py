@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from framework import payload, snapshot, wisp as wisp_module
+from framework import host, payload, snapshot, wisp as wisp_module
 
 pytestmark = [pytest.mark.area("snapshot"), pytest.mark.anykvm]
 
@@ -50,6 +50,17 @@ def memory_hash(path):
 
 
 # --- it goes on ---
+
+@pytest.mark.kvm
+def test_clocks_of_a_real_kvm():
+    """The unit test of what KVM keeps, where it keeps all of it: no part is skipped."""
+    program = host.TOP / "build" / "release" / "tests" / "unit" / "vmm" / "test_vcpu_state"
+    done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=host.deadline(60), check=False)
+    assert done.returncode == 0, done.stdout
+    assert "ok 6 - the_clocks_go_on\n" in done.stdout
+    assert "ok 8 - tscs_keep_their_distance\n" in done.stdout
+
 
 @pytest.mark.parametrize("vcpus", [1, 4])
 def test_no_port_access_is_lost(start_wisp, tmp_path, files, vcpus):

@@ -13,6 +13,7 @@ enum {
 	LIST_MAX = 2048, /* more than any KVM lists */
 	CALL_MAX = 256,	 /* in one call: KVM's MAX_IO_MSRS */
 	ENTRY_BYTES = 12,
+	LONG_PAST = 1, /* a deadline: 0 would disarm the timer */
 };
 
 /* KVM keeps them, and does not list them (Intel SDM 3A, 11.11). */
@@ -41,20 +42,20 @@ static void add(struct kvm_msr_list *l, uint32_t index)
 }
 
 /*
- * Hyper-V's, which no guest is offered. KVM lists them all the same, and one is a clock
- * that can be read and not be set.
+ * Hyper-V's, which no guest is offered: KVM lists them all the same, and one is a clock
+ * that can be read and not be set. And the TSC, which is not set by its value (time_state.h).
  */
-static bool is_foreign(uint32_t index)
+static bool is_left_out(uint32_t index)
 {
-	return index >= 0x40000000 && index < 0x40000200;
+	return index == IA32_TSC || (index >= 0x40000000 && index < 0x40000200);
 }
 
-static void drop_foreign(struct kvm_msr_list *l)
+static void leave_out(struct kvm_msr_list *l)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < l->nmsrs; i++)
-		if (!is_foreign(l->indices[i]))
+		if (!is_left_out(l->indices[i]))
 			l->indices[n++] = l->indices[i];
 	l->nmsrs = n;
 }
@@ -84,7 +85,7 @@ int msr_state_list(const struct kvm *kvm, struct kvm_msr_list **ret, struct err 
 		r = -errno;
 	if (r < 0)
 		return err_set(e, ERR_INTERNAL, r, "KVM_GET_MSR_INDEX_LIST: %s", strerror(-r));
-	drop_foreign(l);
+	leave_out(l);
 	for (unsigned i = 0; i < ARRAY_SIZE(unlisted); i++)
 		for (uint32_t k = 0; k < unlisted[i].n; k++)
 			add(l, unlisted[i].first + k);
@@ -181,11 +182,10 @@ static int set_all(int fd, union list *call, struct err *e)
 	return 0;
 }
 
-/* All but the deadline go in as they stand; the TSC is known before the deadline is set. */
+/* All but the deadline go in as they stand, and that when all else is there. */
 static int set_records(int fd, struct state_in *s, struct err *e)
 {
 	struct kvm_msr_entry deadline = { 0 };
-	uint64_t tsc = 0;
 	union list call;
 	int r = 0;
 
@@ -196,8 +196,6 @@ static int set_records(int fd, struct state_in *s, struct err *e)
 
 			to->index = state_get_u32(s);
 			to->data = state_get_u64(s);
-			if (to->index == IA32_TSC)
-				tsc = to->data;
 			if (to->index == IA32_TSC_DEADLINE)
 				deadline = *to;
 			else
@@ -211,7 +209,7 @@ static int set_records(int fd, struct state_in *s, struct err *e)
 	call.head.nmsrs = 1;
 	call.head.entries[0] = deadline;
 	if (deadline.data == 0)
-		call.head.entries[0].data = tsc;
+		call.head.entries[0].data = LONG_PAST;
 	return set_all(fd, &call, e);
 }
 

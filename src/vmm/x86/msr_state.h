@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A vCPU's model specific registers in a snapshot: all that KVM lists, its own ones
- * (0x4b564d00 and on) among them but without Hyper-V's, and the MTRRs, which it does not
- * list. Main thread.
+ * (0x4b564d00 and on) among them but without Hyper-V's and the TSC, and the MTRRs, which it
+ * does not list. Main thread.
  */
 #pragma once
 

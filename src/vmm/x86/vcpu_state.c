@@ -12,7 +12,6 @@
 enum {
 	XSAVE_MIN = sizeof(struct kvm_xsave),
 	XSAVE_MAX = 1 << 20, /* far above any processor's */
-	TSC_TOLERANCE_PPM = 250,
 };
 
 static int vcpu_ioctl(int fd, unsigned long request, void *arg, const char *name, struct err *e)
@@ -157,65 +156,6 @@ static int load_cpuid(int fd, unsigned index, struct snap_in *in, struct err *e)
 	return r < 0 ? r : vcpu_ioctl(fd, KVM_SET_CPUID2, c, "KVM_SET_CPUID2", e);
 }
 
-/* --- TSC ------------------------------------------------------------------------ */
-
-static int tsc_khz(int fd, int *ret, struct err *e)
-{
-	int r = FAULT(-EIO);
-
-	if (r == 0) {
-		r = ioctl(fd, KVM_GET_TSC_KHZ, 0);
-		r = r < 0 ? -errno : r;
-	}
-	if (r <= 0)
-		return err_set(e, ERR_INTERNAL, r < 0 ? r : -EIO, "KVM_GET_TSC_KHZ: %s",
-			       strerror(r < 0 ? -r : EIO));
-	*ret = r;
-	return 0;
-}
-
-static int save_tsc(int fd, unsigned index, struct snap_out *out, struct err *e)
-{
-	int khz = 0;
-	int r = tsc_khz(fd, &khz, e);
-
-	if (r < 0)
-		return r;
-	state_put_u32(snap_begin(out, "vcpu-tsc", index, SNAP_REQUIRED), (uint32_t)khz);
-	snap_end(out);
-	return 0;
-}
-
-/* A guest that measured its TSC once goes by that for ever. */
-static int load_tsc(int fd, unsigned index, struct snap_in *in, struct err *e)
-{
-	struct state_in s;
-	uint64_t saved, here, apart;
-	int khz = 0;
-	int r = snap_take(in, "vcpu-tsc", index, &s, e);
-
-	if (r < 0)
-		return r;
-	saved = state_get_u32(&s);
-	r = snap_taken(&s, "vcpu-tsc", index, e);
-	if (r == 0)
-		r = tsc_khz(fd, &khz, e);
-	if (r < 0)
-		return r;
-	here = (uint64_t)khz;
-	apart = here > saved ? here - saved : saved - here;
-	if (apart * 1000000 <= saved * TSC_TOLERANCE_PPM)
-		return 0;
-	/* 0 would mean the host's rate. */
-	if (saved == 0 || ioctl(fd, KVM_SET_TSC_KHZ, saved) < 0)
-		return err_set(e, ERR_INTERNAL, saved == 0 ? -EINVAL : -errno,
-			       "the snapshot's TSC runs at %llu kHz and this host's at %llu, "
-			       "which cannot be scaled: KVM_SET_TSC_KHZ: %s",
-			       (unsigned long long)saved, (unsigned long long)here,
-			       strerror(saved == 0 ? EINVAL : errno));
-	return 0;
-}
-
 /* --- FPU and more --------------------------------------------------------------- */
 
 static int save_xsave(const struct vcpu_host *host, int fd, unsigned index, struct snap_out *out,
@@ -277,8 +217,6 @@ static int save(const struct vcpu_host *host, int fd, unsigned index, struct sna
 	if (r == 0)
 		r = save_item(&lapic, fd, index, out, e);
 	if (r == 0)
-		r = save_tsc(fd, index, out, e);
-	if (r == 0)
 		r = save_cpuid(fd, index, out, e);
 	if (r == 0)
 		r = msr_state_save(host->msrs, fd, index, out, e);
@@ -290,8 +228,6 @@ static int load(const struct vcpu_host *host, int fd, unsigned index, struct sna
 {
 	int r = load_cpuid(fd, index, in, e);
 
-	if (r == 0)
-		r = load_tsc(fd, index, in, e);
 	if (r == 0)
 		r = load_item(&mp_state, fd, index, in, e);
 	if (r == 0)

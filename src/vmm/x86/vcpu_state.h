@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All that KVM knows of one vCPU, to records of a snapshot and back.
+ * All that KVM knows of one vCPU but its TSC (time_state.h), to records of a snapshot and
+ * back.
  *
  * The order is the whole of it. Saving: the state of the processor in the multiprocessor
  * first, because asking for it makes KVM take events that change the rest. Loading: CPUID
  * before registers, because it decides which there are; the local APIC before the MSRs,
- * because a deadline timer is armed only in an APIC that is in that mode; the TSC before
- * the deadline, which counts in it; events last.
+ * because a deadline timer is armed only in an APIC that is in that mode; events last. The
+ * TSC is loaded before all this: the deadline counts in it.
  *
  * Main thread, which may enter any vCPU that is parked. Loading: before its thread runs.
  */
@@ -17,9 +18,9 @@
 #include "vmm/snapshot_records.h"
 
 /* Names of the records, each with the vCPU's index as its instance. */
-#define VCPU_STATE_RECORDS                                                                  \
-	"vcpu-cpuid", "vcpu-tsc", "vcpu-mp-state", "vcpu-regs", "vcpu-sregs", "vcpu-xsave", \
-		"vcpu-xcrs", "vcpu-debugregs", "vcpu-lapic", "vcpu-msrs", "vcpu-events"
+#define VCPU_STATE_RECORDS                                                                   \
+	"vcpu-cpuid", "vcpu-mp-state", "vcpu-regs", "vcpu-sregs", "vcpu-xsave", "vcpu-xcrs", \
+		"vcpu-debugregs", "vcpu-lapic", "vcpu-msrs", "vcpu-events"
 
 struct kvm_msr_list;
 

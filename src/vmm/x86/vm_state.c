@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "base/clock.h"
 #include "base/fault.h"
 
 enum { IRQCHIPS = 3 }; /* two PICs and the I/O APIC: KVM_IRQCHIP_... */
@@ -19,14 +18,6 @@ static int vm_ioctl(int fd, unsigned long request, void *arg, const char *name, 
 	if (r < 0)
 		return err_set(e, ERR_INTERNAL, r, "%s: %s", name, strerror(-r));
 	return 0;
-}
-
-static uint64_t realtime_ns(void)
-{
-	struct timespec t = { 0 };
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 /* --- save ----------------------------------------------------------------------- */
@@ -60,29 +51,11 @@ static int save_pit(int fd, struct snap_out *out, struct err *e)
 	return 0;
 }
 
-/* Before Linux 5.16, and without a stable TSC, KVM does not say the real time. */
-static int save_clock(int fd, struct snap_out *out, struct err *e)
-{
-	struct kvm_clock_data clock = { 0 };
-	struct state_out *o;
-	int r = vm_ioctl(fd, KVM_GET_CLOCK, &clock, "KVM_GET_CLOCK", e);
-
-	if (r < 0)
-		return r;
-	o = snap_begin(out, "clock", 0, SNAP_REQUIRED);
-	state_put_u64(o, clock.clock);
-	state_put_u64(o, clock.flags & KVM_CLOCK_REALTIME ? clock.realtime : realtime_ns());
-	snap_end(out);
-	return 0;
-}
-
 int vm_state_save(int vm_fd, struct snap_out *out, struct err *e)
 {
 	int r = save_irqchip(vm_fd, out, e);
 
-	if (r == 0)
-		r = save_pit(vm_fd, out, e);
-	return r == 0 ? save_clock(vm_fd, out, e) : r;
+	return r == 0 ? save_pit(vm_fd, out, e) : r;
 }
 
 /* --- load ----------------------------------------------------------------------- */
@@ -117,33 +90,9 @@ static int load_pit(int fd, struct snap_in *in, struct err *e)
 	return r < 0 ? r : vm_ioctl(fd, KVM_SET_PIT2, &pit, "KVM_SET_PIT2", e);
 }
 
-static int load_clock(int fd, bool realtime, struct snap_in *in, struct err *e)
-{
-	struct kvm_clock_data clock = { 0 };
-	uint64_t then, now = realtime_ns();
-	struct state_in s;
-	int r = snap_take(in, "clock", 0, &s, e);
-
-	if (r < 0)
-		return r;
-	clock.clock = state_get_u64(&s);
-	then = state_get_u64(&s);
-	r = snap_taken(&s, "clock", 0, e);
-	if (r < 0)
-		return r;
-	/* A host whose clock is behind the snapshot's cannot say how long it has been. */
-	if (realtime && now > then && __builtin_add_overflow(clock.clock, now - then, &clock.clock))
-		return err_set(e, ERR_INVALID, -ERANGE,
-			       "record `clock' 0: no time to go on from: %llu ns",
-			       (unsigned long long)then);
-	return vm_ioctl(fd, KVM_SET_CLOCK, &clock, "KVM_SET_CLOCK", e);
-}
-
-int vm_state_load(int vm_fd, bool realtime, struct snap_in *in, struct err *e)
+int vm_state_load(int vm_fd, struct snap_in *in, struct err *e)
 {
 	int r = load_irqchip(vm_fd, in, e);
 
-	if (r == 0)
-		r = load_pit(vm_fd, in, e);
-	return r == 0 ? load_clock(vm_fd, realtime, in, e) : r;
+	return r == 0 ? load_pit(vm_fd, in, e) : r;
 }

@@ -14,11 +14,12 @@
 #include "vmm/vm.h"
 #include "vmm/x86/cpuid.h"
 #include "vmm/x86/msr_state.h"
+#include "vmm/x86/time_state.h"
 #include "vmm/x86/vm_state.h"
 
 enum { IA32_TSC = 0x10, IA32_TSC_DEADLINE = 0x6e0, KERNEL_GS_BASE = 0xc0000102, ENTRY = 12 };
 
-static const char *const names[] = { VCPU_STATE_RECORDS, VM_STATE_RECORDS };
+static const char *const names[] = { VCPU_STATE_RECORDS, VM_STATE_RECORDS, TIME_STATE_RECORDS };
 static struct kvm kvm;
 static struct vcpu_host host;
 static struct err err;
@@ -67,11 +68,17 @@ static struct guest begin(void)
 	return g;
 }
 
+static struct time_vcpus clocks(const struct guest *g)
+{
+	return (struct time_vcpus){ .fds = &g->vcpu, .n = 1 };
+}
+
 static struct snap_out save(const struct guest *g)
 {
 	struct snap_out o;
 
 	CHECK_EQ(snap_out_init(&o, &err), 0);
+	CHECK_EQ(time_state_save(g->vm.fd, clocks(g), &o, &err), 0);
 	CHECK_EQ(vcpu_state_save(&host, g->vcpu, 0, &o, &err), 0);
 	CHECK_EQ(vm_state_save(g->vm.fd, &o, &err), 0);
 	CHECK_EQ(snap_out_finish(&o, &err), 0);
@@ -123,16 +130,15 @@ static void set_msr(uint8_t *value, uint64_t v)
 	memcpy(value, &v, sizeof(v));
 }
 
-/* Time goes on in a record of MSRs; all else is the same. */
+/* Time goes on; all else is the same. */
 static void same(const struct snap_in *a, const struct snap_in *b)
 {
 	CHECK_EQ(a->nrecords, b->nrecords);
-	set_msr(msr_in(a, IA32_TSC), 0);
-	set_msr(msr_in(b, IA32_TSC), 0);
 	for (uint32_t i = 0; i < a->nrecords; i++) {
 		const struct snap_record *x = &a->record[i], *y = &b->record[i];
 
-		if (strcmp(x->name, "clock") == 0 || strcmp(x->name, "pit") == 0)
+		if (strcmp(x->name, "clock") == 0 || strcmp(x->name, "pit") == 0 ||
+		    strcmp(x->name, "vcpu-tsc") == 0)
 			continue;
 		if (x->len != y->len || memcmp(x->data, y->data, x->len) != 0)
 			FAIL(x->name);
@@ -148,8 +154,9 @@ TEST(what_is_loaded_is_what_was_saved)
 
 	/* Not armed: a load makes it fire once, which is not to be seen here. */
 	set_msr(msr_in(&in, IA32_TSC_DEADLINE), 0);
+	CHECK_EQ(time_state_load(b.vm.fd, clocks(&b), false, &in, &err), 0);
 	CHECK_EQ(vcpu_state_load(&host, b.vcpu, 0, &in, &err), 0);
-	CHECK_EQ(vm_state_load(b.vm.fd, false, &in, &err), 0);
+	CHECK_EQ(vm_state_load(b.vm.fd, &in, &err), 0);
 	CHECK_EQ(snap_in_end(&in, &err), 0);
 	CHECK_EQ(ioctl(b.vcpu, KVM_GET_REGS, &regs), 0);
 	CHECK(regs.rax == 1 && regs.rip == 0x1000 && regs.r15 == 15);
@@ -158,16 +165,17 @@ TEST(what_is_loaded_is_what_was_saved)
 	same(&in, &again);
 }
 
-/* A host that loads it has CPUID before all else, and the deadline behind the TSC. */
+/* The deadline is behind all else, and the TSC is not among them. */
 TEST(which_registers_and_in_which_order)
 {
-	static const uint32_t wanted[] = { 0x4b564d00, 0x4b564d01, 0x11,  0x12, IA32_TSC,
+	static const uint32_t wanted[] = { 0x4b564d00, 0x4b564d01, 0x11,  0x12,
 					   0x174,      0xc0000082, 0x277, 0x2ff };
 
 	(void)begin();
 	CHECK_EQ(host.msrs->indices[host.msrs->nmsrs - 1], IA32_TSC_DEADLINE);
 	for (uint32_t k = 0; k < host.msrs->nmsrs; k++)
-		CHECK(host.msrs->indices[k] < 0x40000000 || host.msrs->indices[k] > 0x400001ff);
+		CHECK(host.msrs->indices[k] != IA32_TSC &&
+		      (host.msrs->indices[k] < 0x40000000 || host.msrs->indices[k] > 0x400001ff));
 	for (unsigned i = 0; i < ARRAY_SIZE(wanted); i++) {
 		unsigned found = 0;
 
@@ -216,43 +224,96 @@ TEST(a_tsc_that_cannot_be)
 		char msg[64];
 
 		memcpy((uint8_t *)(uintptr_t)s.buf, &khz, sizeof(khz));
-		CHECK_EQ(vcpu_state_load(&host, b.vcpu, 0, &in, &err), -EINVAL);
+		CHECK_EQ(time_state_load(b.vm.fd, clocks(&b), false, &in, &err), -EINVAL);
 		snprintf(msg, sizeof(msg),
 			 "vCPU 0: the snapshot's TSC runs at %u kHz and this host's at *", khz);
 		expect_msg("rate", err.msg, msg);
 	}
 }
 
-/* The guest's clock after a load, in nanoseconds; the record says `then' of the host's. */
-static uint64_t clock_after(uint64_t then, bool realtime)
+static uint64_t offset_of(int vcpu)
+{
+	uint64_t offset = 0;
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL,
+					.attr = KVM_VCPU_TSC_OFFSET,
+					.addr = (uintptr_t)&offset };
+
+	CHECK_EQ(ioctl(vcpu, KVM_GET_DEVICE_ATTR, &attr), 0);
+	return offset;
+}
+
+static void set_offset(int vcpu, uint64_t offset)
+{
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL,
+					.attr = KVM_VCPU_TSC_OFFSET,
+					.addr = (uintptr_t)&offset };
+
+	CHECK_EQ(ioctl(vcpu, KVM_SET_DEVICE_ATTR, &attr), 0);
+}
+
+/* A KVM that only interprets may show every guest the host's own TSC. */
+static bool keeps_offsets(const struct guest *g)
+{
+	const uint64_t was = offset_of(g->vcpu);
+	bool kept;
+
+	set_offset(g->vcpu, was + 1);
+	kept = offset_of(g->vcpu) == was + 1;
+	set_offset(g->vcpu, was);
+	return kept;
+}
+
+#define NO_OFFSETS "this KVM keeps no offset of a TSC"
+
+enum { SECOND = 1000000000, MINUTE_S = 60, HOUR_S = 3600 };
+
+static uint64_t now_s(void)
+{
+	return (uint64_t)time(NULL);
+}
+
+/* The clocks in a machine after a load. */
+struct reading {
+	uint64_t kvmclock_s, tsc_s; /* since the moment of the snapshot */
+};
+
+/* The record says that kvmclock stood at 1 us, the TSC at 7, and the host's clock at `then_s'. */
+static struct reading clocks_after(uint64_t then_s, bool realtime)
 {
 	struct guest a = begin(), b = new_guest();
 	struct snap_out o = save(&a);
 	struct snap_in in = open_state(&o);
 	struct kvm_clock_data clock = { 0 };
 	struct state_in s;
+	int khz = ioctl(a.vcpu, KVM_GET_TSC_KHZ, 0);
 
+	CHECK(khz > 0);
+	if (!keeps_offsets(&a))
+		SKIP(NO_OFFSETS);
 	CHECK_EQ(snap_take(&in, "clock", 0, &s, &err), 0);
 	set_msr((uint8_t *)(uintptr_t)s.buf, 1000);
-	set_msr((uint8_t *)(uintptr_t)s.buf + 8, then);
-	CHECK_EQ(vm_state_load(b.vm.fd, realtime, &in, &err), 0);
+	set_msr((uint8_t *)(uintptr_t)s.buf + 8, then_s * SECOND);
+	set_msr((uint8_t *)(uintptr_t)s.buf + 16, 7);
+	CHECK_EQ(time_state_load(b.vm.fd, clocks(&b), realtime, &in, &err), 0);
 	CHECK_EQ(ioctl(b.vm.fd, KVM_GET_CLOCK, &clock), 0);
-	return clock.clock;
+	return (struct reading){ clock.clock / SECOND,
+				 (msr_of(&b, IA32_TSC) - 7) / ((uint64_t)khz * 1000) };
 }
 
-TEST(the_clock_goes_on)
+static void are_at(struct reading is, uint64_t least_s)
 {
-	const uint64_t second = 1000000000, hour = 3600 * second;
-	struct timespec t;
-	uint64_t now;
+	CHECK(is.kvmclock_s >= least_s && is.kvmclock_s < least_s + MINUTE_S);
+	CHECK(is.tsc_s >= least_s && is.tsc_s < least_s + MINUTE_S);
+}
 
-	clock_gettime(CLOCK_REALTIME, &t);
-	now = (uint64_t)t.tv_sec * second;
-	CHECK(clock_after(now - hour, false) < 60 * second);
-	CHECK(clock_after(now - hour, true) >= hour);
-	CHECK(clock_after(now - hour, true) < hour + 60 * second);
+/* Also in the first second of a machine, in which KVM keeps written values in step. */
+TEST(the_clocks_go_on)
+{
+	are_at(clocks_after(now_s() - HOUR_S, false), 0);
+	/* A whole second less, for the record has no parts of one. */
+	are_at(clocks_after(now_s() - HOUR_S, true), HOUR_S - 1);
 	/* The host's clock has been put back since: no time has passed. */
-	CHECK(clock_after(now + hour, true) < 60 * second);
+	are_at(clocks_after(now_s() + HOUR_S, true), 0);
 }
 
 TEST(a_time_that_is_none)
@@ -265,6 +326,38 @@ TEST(a_time_that_is_none)
 	CHECK_EQ(snap_take(&in, "clock", 0, &s, &err), 0);
 	set_msr((uint8_t *)(uintptr_t)s.buf, UINT64_MAX);
 	set_msr((uint8_t *)(uintptr_t)s.buf + 8, 1);
-	CHECK_EQ(vm_state_load(a.vm.fd, true, &in, &err), -ERANGE);
+	CHECK_EQ(time_state_load(a.vm.fd, clocks(&a), true, &in, &err), -ERANGE);
 	CHECK(strstr(err.msg, "record `clock' 0: no time to go on from"));
+}
+
+/* Three processors, the third of which has set its TSC 5,000 ahead: so they are after a load. */
+TEST(tscs_keep_their_distance)
+{
+	struct guest a = begin(), b = new_guest();
+	struct snap_out o;
+	struct snap_in in;
+	int from[3] = { a.vcpu }, to[3] = { b.vcpu };
+
+	if (!keeps_offsets(&a))
+		SKIP(NO_OFFSETS);
+	for (int i = 1; i < 3; i++) {
+		from[i] = ioctl(a.vm.fd, KVM_CREATE_VCPU, i);
+		to[i] = ioctl(b.vm.fd, KVM_CREATE_VCPU, i);
+		CHECK(from[i] >= 0 && to[i] >= 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		set_offset(from[i], i == 2 ? 5000 : 0);
+		set_offset(to[i], (uint64_t)i * 1000000);
+	}
+	CHECK_EQ(snap_out_init(&o, &err), 0);
+	CHECK_EQ(time_state_save(a.vm.fd, (struct time_vcpus){ from, 3 }, &o, &err), 0);
+	CHECK_EQ(snap_out_finish(&o, &err), 0);
+	in = open_state(&o);
+	CHECK_EQ(time_state_load(b.vm.fd, (struct time_vcpus){ to, 3 }, false, &in, &err), 0);
+	CHECK_EQ(offset_of(to[1]) - offset_of(to[0]), 0);
+	CHECK_EQ(offset_of(to[2]) - offset_of(to[0]), 5000);
+	/* Time does not run back: not by the new machine's offset, nor by one of its own. */
+	CHECK((int64_t)(offset_of(to[0]) - offset_of(from[0])) <= 0);
+	snap_in_fini(&in);
+	snap_out_fini(&o);
 }
