@@ -400,6 +400,26 @@ TEST(last_bytes_give_way_when_all_connections_are_taken)
 	unplug_vsock();
 }
 
+TEST(a_host_that_writes_to_a_guest_that_has_closed)
+{
+	uint32_t sent;
+
+	plug_pair();
+	sent = fill_host();
+	while (send(p.fd, pattern(0, 8192), 8192, MSG_NOSIGNAL) > 0)
+		;
+	CHECK_EQ(errno, EAGAIN); /* it would write for ever, and only then read */
+	send_shutdown(p.guest, p.host, VSOCK_SHUT_BOTH);
+	settle();
+	CHECK_EQ(send(p.fd, "x", 1, MSG_NOSIGNAL), -1);
+	CHECK_EQ(errno, EPIPE);
+	CHECK_EQ(drain_host(0), sent);
+	CHECK(is_closed(p.fd));
+	CHECK_EQ(COUNT(conns_removed), 1);
+	CHECK(is_quiet());
+	unplug_vsock();
+}
+
 TEST(a_guest_that_ends_its_half_with_bytes_under_way)
 {
 	uint32_t sent;

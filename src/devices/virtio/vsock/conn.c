@@ -122,9 +122,14 @@ static void take_data(struct vsock_conn *c, uint32_t len, const struct virtq_cha
 			len - (uint32_t)n);
 }
 
-/* The guest has closed: what it sent last is still the host's. */
+/*
+ * The guest has closed: what it sent last is still the host's. Nothing is read from
+ * the host any more, and whoever writes before it reads must not wait for ever.
+ */
 static void guest_has_gone(struct vsock_conn *c, unsigned say)
 {
+	if (c->txbuf.len > 0)
+		(void)shutdown(c->src.fd, SHUT_RD);
 	c->state = VSOCK_LINGERING;
 	c->say = say;
 	c->deadline = 0;
