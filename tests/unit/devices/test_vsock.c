@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The socket device: connections of both sides, and the limits of all of them. */
+#include <dirent.h>
 #include <sys/resource.h>
 
 #include "vsock_rig.h"
@@ -488,6 +489,124 @@ TEST(no_descriptor_left)
 	expect(VSOCK_OP_REQUEST);
 	CHECK_EQ(host_read(fd, &got, 1), -EAGAIN);
 	close(server);
+	unplug_vsock();
+}
+
+static unsigned open_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	CHECK(dir != NULL);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n - 3; /* `.', `..', and its own */
+}
+
+TEST(the_guest_leaves_descriptors_to_others)
+{
+	struct rlimit few = { .rlim_cur = 64, .rlim_max = 64 };
+	unsigned before, taken_up = 0;
+	int fd;
+
+	make_folder();
+	host_listen(1); /* connections wait in its queue: the other end needs no descriptor */
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	make_device();
+	drive(0);
+	give_rx_all();
+	before = open_descriptors();
+	for (unsigned i = 0; i < 64; i++) {
+		struct vsock_hdr hdr = { 0 };
+
+		send_op(VSOCK_OP_REQUEST, 1000 + i, 1);
+		settle();
+		CHECK(next_packet(&hdr, NULL));
+		kick_queue(RX);
+		if (hdr.op == VSOCK_OP_RESPONSE)
+			taken_up++;
+		else
+			CHECK_EQ(hdr.op, VSOCK_OP_RST);
+	}
+	CHECK_EQ(taken_up, 32);
+	CHECK_EQ(open_descriptors(), before + taken_up);
+	/* A program that wants one more is sent away, and does not wait. */
+	fd = host_connect();
+	host_write(fd, "CONNECT 52\n", 11);
+	settle();
+	CHECK(is_closed(fd));
+	close(fd);
+	CHECK_EQ(COUNT(muxer_event_fails), 1);
+	unplug_vsock();
+}
+
+/* --- clients that are killed: their sockets close, wherever they are ---------------- */
+
+static void kill_a_client(struct pair *p)
+{
+	struct vsock_hdr hdr = { 0 };
+
+	close(p->fd);
+	settle();
+	while (hdr.flags != VSOCK_SHUT_BOTH) {
+		CHECK(next_packet(&hdr, NULL));
+		kick_queue(RX);
+	}
+	CHECK_EQ(hdr.op, VSOCK_OP_SHUTDOWN);
+	send_op(VSOCK_OP_RST, p->guest, p->host);
+}
+
+static void kill_one_of_each(int server, uint32_t guest)
+{
+	static uint8_t data[65536];
+	struct pair p;
+	int fd = host_connect();
+
+	settle();
+	close(fd); /* it has said nothing */
+	fd = host_connect();
+	host_write(fd, "CONNECT 5", 9);
+	settle();
+	close(fd);
+	fd = host_connect();
+	host_write(fd, "CONNECT 52\n", 11);
+	expect(VSOCK_OP_REQUEST); /* and the guest thinks about it */
+	close(fd);
+	expect(VSOCK_OP_RST);
+	p = open_from_host(52);
+	kill_a_client(&p);
+	p = open_from_host(52); /* with bytes of both directions unread */
+	while (send(p.fd, data, sizeof(data), MSG_NOSIGNAL) > 0)
+		;
+	for (unsigned i = 0; i < 4; i++)
+		send_data(p.guest, p.host, data, 16384);
+	kill_a_client(&p);
+	p = open_from_guest(guest, server, 1);
+	kill_a_client(&p);
+	p = open_from_guest(guest, server, 1); /* and the guest goes at the same time */
+	close(p.fd);
+	send_shutdown(p.guest, p.host, VSOCK_SHUT_BOTH);
+	expect(VSOCK_OP_RST);
+	expect_silence();
+}
+
+TEST(killed_clients_leave_no_descriptor)
+{
+	unsigned after_two = 0;
+	int server;
+
+	plug_vsock();
+	server = host_listen(1);
+	for (unsigned round = 1; round <= 20; round++) {
+		kill_one_of_each(server, 100 + round);
+		CHECK_EQ(COUNT(conns_added), 5 * round);
+		CHECK_EQ(COUNT(conns_removed), 5 * round);
+		if (round == 2)
+			after_two = open_descriptors();
+	}
+	CHECK_EQ(open_descriptors(), after_two);
+	CHECK(is_quiet());
 	unplug_vsock();
 }
 

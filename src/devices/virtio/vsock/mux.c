@@ -115,20 +115,21 @@ static void release(struct vsock_mux *m, struct vsock_conn *c)
 
 static struct vsock_conn *take_free(struct vsock_mux *m)
 {
-	struct vsock_conn *c = first_of(&m->free);
+	struct vsock_conn *c;
 
-	if (c)
+	if (m->nused == m->max) {
+		c = first_of(&m->greeting);
+		c = c ? c : first_of(&m->lingering);
+		if (c)
+			release(m, c);
 		return c;
-	if (m->nfresh < VSOCK_CONNS_MAX) {
+	}
+	c = first_of(&m->free);
+	if (!c) {
 		c = &m->conn[m->nfresh];
 		c->txbuf.mem = m->buffers + (size_t)m->nfresh * VSOCK_TXBUF_SIZE;
 		m->nfresh++;
-		return c;
 	}
-	c = first_of(&m->greeting);
-	c = c ? c : first_of(&m->lingering);
-	if (c)
-		release(m, c);
 	return c;
 }
 

@@ -12,6 +12,7 @@
 
 enum {
 	VSOCK_CONNS_MAX = 1023, /* contract, 3.4 */
+	VSOCK_FDS_LEFT = 256,	/* of the process's limit, for everything else */
 	VSOCK_RSTS_MAX = 256,
 	VSOCK_BUCKET_BITS = 10,
 };
@@ -32,6 +33,7 @@ struct vsock_mux {
 	loop_fn on_event;	 /* of every connection's socket */
 	struct vsock_conn *conn; /* owned: VSOCK_CONNS_MAX */
 	uint8_t *buffers;	 /* owned: VSOCK_TXBUF_SIZE for each */
+	unsigned max;		 /* that may be used at a time; the device's */
 	unsigned nfresh;	 /* that have been used at least once */
 	unsigned nused;
 	struct list free;
@@ -46,7 +48,7 @@ struct vsock_mux {
 	unsigned first_rst, nrsts;
 };
 
-/* `added' and `removed' are set by the caller then. -ENOMEM with everything undone. */
+/* `max', `added' and `removed' are set by the caller then. -ENOMEM with everything undone. */
 must_check int vsock_mux_init(struct vsock_mux *m, struct loop *loop, loop_fn on_event);
 void vsock_mux_fini(struct vsock_mux *m);
 

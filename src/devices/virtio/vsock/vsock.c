@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/fault.h"
 #include "base/fd.h"
@@ -255,6 +256,22 @@ static void init(struct vsock *v, const struct vsock_cfg *cfg)
 	v->io = (struct vsock_io){ .slice = v->slice, .guest_cid = cfg->guest_cid };
 }
 
+/*
+ * A guest that connects again and again must not leave the process without a
+ * descriptor: the API would be deaf, and a drive could not be replaced.
+ */
+static unsigned most_connections(void)
+{
+	struct rlimit files;
+	rlim_t most;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return VSOCK_CONNS_MAX;
+	most = files.rlim_cur < 2 * VSOCK_FDS_LEFT ? files.rlim_cur / 2
+						   : files.rlim_cur - VSOCK_FDS_LEFT;
+	return most < VSOCK_CONNS_MAX ? (unsigned)most : VSOCK_CONNS_MAX;
+}
+
 static int open_all(struct vsock *v, int listen_fd)
 {
 	int r = FAULT(-EMFILE);
@@ -288,6 +305,7 @@ int vsock_create(const struct vsock_cfg *cfg, struct vdev **ret, struct err *e)
 		return r;
 	}
 	r = vsock_mux_init(&v->mux, v->loop, vsock_on_stream);
+	v->mux.max = most_connections();
 	v->mux.added = &v->metrics.conns_added;
 	v->mux.removed = &v->metrics.conns_removed;
 	v->group = (struct metrics_group){ .shape = &vsock_metrics_shape, .counters = &v->metrics };
