@@ -420,6 +420,46 @@ TEST(a_host_that_writes_to_a_guest_that_has_closed)
 	unplug_vsock();
 }
 
+/* KiB that the mapping of all connections' buffers takes. */
+static unsigned long buffers_kib(void)
+{
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	unsigned long kib, size = 0, found = 0;
+	char line[256];
+
+	CHECK(maps != NULL);
+	while (fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "Size: %lu kB", &kib) == 1)
+			size = kib;
+		else if (size == 1023UL * 64 && sscanf(line, "Rss: %lu kB", &kib) == 1)
+			found += kib;
+	}
+	CHECK_EQ(fclose(maps), 0);
+	return found;
+}
+
+TEST(what_waits_for_a_slow_host_takes_64_kib_and_no_longer_than_the_connection)
+{
+	unsigned long kib[3] = { 0 };
+	struct pair pairs[2];
+
+	plug_vsock();
+	CHECK_EQ(buffers_kib(), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		pairs[i] = p = open_from_host(52);
+		fill_host();
+		kib[i + 1] = buffers_kib();
+		CHECK(kib[i + 1] > kib[i] && kib[i + 1] <= kib[i] + 64);
+	}
+	for (unsigned i = 2; i-- > 0;) {
+		close(pairs[i].fd);
+		send_op(VSOCK_OP_RST, pairs[i].guest, pairs[i].host);
+		settle();
+		CHECK_EQ(buffers_kib(), kib[i]);
+	}
+	unplug_vsock();
+}
+
 TEST(a_guest_that_ends_its_half_with_bytes_under_way)
 {
 	uint32_t sent;

@@ -34,6 +34,8 @@ int vsock_mux_init(struct vsock_mux *m, struct loop *loop, loop_fn on_event)
 		vsock_mux_fini(m);
 		return -ENOMEM;
 	}
+	/* And not by 2 MiB each. */
+	(void)madvise(buffers, BUFFERS_SIZE, MADV_NOHUGEPAGE);
 	m->buffers = buffers;
 	return 0;
 }
