@@ -25,6 +25,7 @@ enum {
 	ARP_IS_REPLY = 2,
 
 	IP_TOTAL = 2,
+	IP_ID = 4,
 	IP_FRAGMENT = 6,
 	IP_TTL = 8,
 	IP_PROTOCOL = 9,
@@ -33,7 +34,8 @@ enum {
 	IP_DST = 16,
 	IP_LEN = 20,
 	IP_DONT_FRAGMENT = 0x4000,
-	IP_IS_FRAGMENT = 0x3fff, /* more of them, or an offset */
+	IP_MORE_FRAGMENTS = 0x2000,
+	IP_OFFSET = 0x1fff, /* in units of eight bytes */
 	PROTOCOL_TCP = 6,
 	TTL = 1, /* contract, 4.1: an answer goes no further than the guest */
 
@@ -186,9 +188,11 @@ static enum frame_kind parse_ipv4(const uint8_t *packet, size_t len, uint32_t ip
 	if (header < IP_LEN || total < header || total > len || get32(packet + IP_DST) != ip ||
 	    fold(add_words(0, packet, header)) != 0xffff)
 		return FRAME_MALFORMED;
-	if (packet[IP_PROTOCOL] != PROTOCOL_TCP || get16(packet + IP_FRAGMENT) & IP_IS_FRAGMENT)
+	if (packet[IP_PROTOCOL] != PROTOCOL_TCP)
 		return FRAME_UNUSUAL;
 	peer->ip = get32(packet + IP_SRC);
+	if (get16(packet + IP_FRAGMENT) & (IP_MORE_FRAGMENTS | IP_OFFSET))
+		return FRAME_FRAGMENT;
 	return parse_tcp(packet + header, total - header, peer, segment, ret_port);
 }
 
@@ -207,6 +211,40 @@ enum frame_kind frame_parse(const uint8_t *frame, size_t len, uint32_t ip, struc
 	default:
 		return FRAME_BAD;
 	}
+}
+
+void frame_get_fragment(const uint8_t *frame, struct frame_fragment *fragment)
+{
+	const uint8_t *packet = frame + ETH_LEN;
+	size_t header = (size_t)(packet[0] & 15) * 4;
+	uint16_t where = get16(packet + IP_FRAGMENT);
+
+	*fragment = (struct frame_fragment){
+		.id = get16(packet + IP_ID),
+		.at = (size_t)(where & IP_OFFSET) * 8,
+		.more = where & IP_MORE_FRAGMENTS,
+		.data = packet + header,
+		.len = get16(packet + IP_TOTAL) - header,
+	};
+}
+
+/* With the pseudo-header: addresses, protocol, length. */
+static uint16_t sum_tcp(const uint8_t *tcp, size_t len, uint32_t a, uint32_t b)
+{
+	uint8_t addresses[8];
+
+	put32(addresses, a);
+	put32(addresses + 4, b);
+	return fold(add_words(add_words(PROTOCOL_TCP + (uint32_t)len, addresses, 8), tcp, len));
+}
+
+enum frame_kind frame_parse_whole(const uint8_t *tcp, size_t len, uint32_t ip,
+				  struct frame_peer *peer, struct frame_segment *segment,
+				  uint16_t *ret_port)
+{
+	if (sum_tcp(tcp, len, peer->ip, ip) != 0xffff)
+		return FRAME_MALFORMED;
+	return parse_tcp(tcp, len, peer, segment, ret_port);
 }
 
 /* --- writing -------------------------------------------------------------------- */
@@ -253,7 +291,6 @@ size_t frame_write_segment(uint8_t *to, uint32_t ip, uint16_t port, const struct
 	uint8_t *packet = write_ethernet(to, peer, TYPE_IPV4), *tcp = packet + IP_LEN;
 	size_t header = segment->mss ? TCP_LEN + OPTION_MSS_LEN : TCP_LEN;
 	size_t len = header + segment->len;
-	uint32_t sum;
 
 	assert(segment->mss == 0 || segment->len == 0);
 	write_ipv4(packet, ip, peer, len);
@@ -270,8 +307,6 @@ size_t frame_write_segment(uint8_t *to, uint32_t ip, uint16_t port, const struct
 		tcp[TCP_LEN + 1] = OPTION_MSS_LEN;
 		put16(tcp + TCP_LEN + 2, segment->mss);
 	}
-	/* With the pseudo-header: addresses, protocol, length. */
-	sum = add_words(PROTOCOL_TCP + (uint32_t)len, packet + IP_SRC, 8);
-	put16(tcp + TCP_CHECKSUM, (uint16_t)~fold(add_words(sum, tcp, len)));
+	put16(tcp + TCP_CHECKSUM, (uint16_t)~sum_tcp(tcp, len, ip, peer->ip));
 	return ETH_LEN + IP_LEN + len;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "mmds/fragments.h"
 #include "mmds/frame.h"
 #include "mmds/service.h"
 #include "mmds/tcp.h"
@@ -31,6 +32,7 @@ struct mmds_nic {
 	unsigned first_reset, nresets; /* a ring */
 	unsigned next_conn;	       /* whose turn it is to send */
 	uint64_t opened;
+	struct fragments fragments;
 	struct reset resets[MMDS_RESETS_MAX];
 	struct conn conns[MMDS_CONNS_MAX];
 };
@@ -224,6 +226,26 @@ static void take_tcp(struct mmds_nic *nic, const struct frame_peer *peer, uint16
 		refuse(nic, peer, port, s);
 }
 
+static void take_fragment(struct mmds_nic *nic, struct frame_peer *peer, const uint8_t *frame,
+			  usec_t now)
+{
+	struct frame_fragment part;
+	struct frame_segment segment;
+	const uint8_t *tcp;
+	uint16_t port;
+	int len;
+
+	frame_get_fragment(frame, &part);
+	len = fragments_add(&nic->fragments, peer->ip, &part, now, &tcp);
+	if (len == 0)
+		return;
+	if (len > 0 &&
+	    frame_parse_whole(tcp, (size_t)len, nic->ip, peer, &segment, &port) == FRAME_SEGMENT)
+		take_tcp(nic, peer, port, &segment, now);
+	else
+		counter_inc(&nic->mmds->count.rx_accepted_err);
+}
+
 void mmds_nic_take(struct mmds_nic *nic, const uint8_t *frame, size_t len, usec_t now)
 {
 	struct mmds_metrics *count = &nic->mmds->count;
@@ -248,6 +270,9 @@ void mmds_nic_take(struct mmds_nic *nic, const uint8_t *frame, size_t len, usec_
 		return;
 	case FRAME_SEGMENT:
 		take_tcp(nic, &peer, port, &segment, now);
+		return;
+	case FRAME_FRAGMENT:
+		take_fragment(nic, &peer, frame, now);
 		return;
 	}
 }

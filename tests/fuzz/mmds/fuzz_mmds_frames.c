@@ -279,6 +279,44 @@ static void do_arp(struct input *in)
 	send_frame(42);
 }
 
+/* A segment in parts: cut anywhere, in any order, now and then with a part of another. */
+static void do_parts(struct input *in)
+{
+	static uint8_t whole[FRAME_MAX];
+	unsigned port = take(in) % PORTS, how = take(in), id = take(in) % 4;
+	struct peer *p = &peers[port];
+	const char *text = texts[how % (sizeof(texts) / sizeof(texts[0]))];
+	size_t tcp = 20 + strlen(text);
+	uint8_t pseudo[12];
+
+	memcpy(frame + 54, text, strlen(text));
+	make(port, p, ACK, 0, strlen(text));
+	memcpy(pseudo, frame + 26, 8);
+	put16(pseudo + 8, 6);
+	put16(pseudo + 10, (unsigned)tcp);
+	put16(frame + 50, ~sum(frame + 34, tcp, sum(pseudo, 12, 0)) & 0xffff);
+	memcpy(whole, frame, 34 + tcp);
+	for (unsigned n = 0; n < 4; n++) {
+		size_t at = take(in) % ((tcp + 7) / 8) * 8, len = take(in) % (tcp - at) + 1;
+
+		if (how & 128) { /* halves */
+			at = (how >> 6 & 1) == n ? 0 : 24;
+			len = at > 0 ? tcp - 24 : 24;
+		}
+		memcpy(frame, whole, 34);
+		memcpy(frame + 34, whole + 34 + at, len);
+		put16(frame + 16, (unsigned)(20 + len));
+		put16(frame + 18, id);
+		put16(frame + 20, (unsigned)(at / 8) | (at + len < tcp ? 0x2000 : 0));
+		finish_ip();
+		send_frame(34 + len);
+		if (how & 128 && n == 1)
+			break;
+	}
+	if (how & 128)
+		p->seq += (uint32_t)strlen(text);
+}
+
 static void do_put(struct input *in)
 {
 	char text[4096];
@@ -307,7 +345,7 @@ static void do_drain(struct input *in)
 
 static void (*const ops[])(struct input *) = {
 	do_syn, do_data, do_any_segment, do_ack,   do_changed, do_raw,
-	do_arp, do_put,	 do_wait,	 do_drain, do_drain,   do_data,
+	do_arp, do_put,	 do_wait,	 do_drain, do_drain,   do_parts,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

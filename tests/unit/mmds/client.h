@@ -99,6 +99,28 @@ static inline size_t client_frame(const struct client *c, uint8_t *f, uint32_t s
 	return 14 + 20 + tcp;
 }
 
+/*
+ * Of a frame of `len' bytes the `n' bytes behind the IPv4 header from `at', as a part of
+ * packet `id', whose checksums are finished. The length of its frame.
+ */
+static inline size_t client_part(uint8_t *to, uint8_t *f, size_t len, unsigned id, size_t at,
+				 size_t n)
+{
+	size_t tcp = len - 34;
+
+	client_put16(f + 50, 0);
+	client_put16(f + 50,
+		     ~client_sum(f + 34, tcp, client_sum(f + 26, 8, 6 + (unsigned)tcp)) & 0xffff);
+	memcpy(to, f, 34);
+	memcpy(to + 34, f + 34 + at, n);
+	client_put16(to + 16, (unsigned)(20 + n));
+	client_put16(to + 18, id);
+	client_put16(to + 20, (unsigned)(at / 8) | (at + n < tcp ? 0x2000 : 0));
+	client_put16(to + 24, 0);
+	client_put16(to + 24, ~client_sum(to + 14, 20, 0) & 0xffff);
+	return 34 + n;
+}
+
 static inline void client_take(struct client *c, const uint8_t *frame, size_t len)
 {
 	CHECK(mmds_nic_wants(c->nic, frame, len < 64 ? len : 64));

@@ -156,14 +156,6 @@ TEST(what_is_no_packet_of_ours)
 	fix_checksum();
 	CHECK_EQ(parse(len), FRAME_UNUSUAL);
 	make(NULL, 0, "x");
-	client_put16(frame + 20, 0x2000); /* more fragments */
-	fix_checksum();
-	CHECK_EQ(parse(len), FRAME_UNUSUAL);
-	make(NULL, 0, "x");
-	client_put16(frame + 20, 1); /* at an offset */
-	fix_checksum();
-	CHECK_EQ(parse(len), FRAME_UNUSUAL);
-	make(NULL, 0, "x");
 	client_put16(frame + 20, 0x4000); /* must not be cut: fine */
 	fix_checksum();
 	CHECK_EQ(parse(len), FRAME_SEGMENT);
@@ -172,6 +164,114 @@ TEST(what_is_no_packet_of_ours)
 	make(NULL, 0, "x");
 	client_put16(frame + 12, 0x86dd);
 	CHECK_EQ(parse(len), FRAME_BAD);
+}
+
+TEST(parts_of_a_packet)
+{
+	static const struct {
+		unsigned field;
+		size_t at;
+		bool more;
+	} rows[] = {
+		{ 0x2000, 0, true },	   { 1, 8, false },	    { 0x2001, 8, true },
+		{ 0x1fff, 65528, false },  { 0x3fff, 65528, true }, { 0x6000, 0, true },
+		{ 0xc000 | 6, 48, false },
+	};
+	size_t len = make(NULL, 0, "hello");
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct frame_fragment part;
+
+		client_put16(frame + 18, 0xabcd);
+		client_put16(frame + 20, rows[i].field);
+		fix_checksum();
+		CHECK_EQ(parse(len + 9), FRAME_FRAGMENT);
+		CHECK(memcmp(peer.mac, client_mac, 6) == 0);
+		CHECK_EQ(peer.ip, 0x01020304);
+		frame_get_fragment(frame, &part);
+		CHECK_EQ(part.id, 0xabcd);
+		CHECK_EQ(part.at, rows[i].at);
+		CHECK_EQ(part.more, rows[i].more);
+		CHECK(part.data == frame + 34);
+		CHECK_EQ(part.len, 25);
+	}
+	frame[23] = 17;
+	fix_checksum();
+	CHECK_EQ(parse(len), FRAME_UNUSUAL);
+}
+
+/* Behind the longest header, and behind the shortest nothing at all. */
+TEST(parts_and_the_length_of_their_header)
+{
+	struct frame_fragment part;
+
+	make(NULL, 0, "hello");
+	client_put16(frame + 16, 61);
+	client_put16(frame + 20, 0x2000);
+	frame[14] = 0x4f;
+	fix_checksum();
+	CHECK_EQ(parse(14 + 61), FRAME_FRAGMENT);
+	frame_get_fragment(frame, &part);
+	CHECK(part.data == frame + 14 + 60);
+	CHECK_EQ(part.len, 1);
+	client_put16(frame + 16, 20);
+	frame[14] = 0x45;
+	fix_checksum();
+	CHECK_EQ(parse(34), FRAME_FRAGMENT);
+	frame_get_fragment(frame, &part);
+	CHECK_EQ(part.len, 0);
+}
+
+/* Put together again it is the same segment, if its checksum says so. */
+TEST(a_segment_that_came_in_parts)
+{
+	static uint8_t part[64];
+	size_t len = make(NULL, 0, "hello");
+
+	client_part(part, frame, len, 1, 0, 24); /* finishes the checksum */
+	CHECK_EQ(parse(len), FRAME_SEGMENT);
+	peer.port = port = 0;
+	segment = (struct frame_segment){ 0 };
+	CHECK_EQ(frame_parse_whole(frame + 34, len - 34, IP, &peer, &segment, &port),
+		 FRAME_SEGMENT);
+	CHECK_EQ(peer.port, 5);
+	CHECK_EQ(port, 80);
+	CHECK_EQ(segment.seq, 6);
+	CHECK_EQ(segment.len, 5);
+	CHECK(memcmp(segment.data, "hello", 5) == 0);
+	for (size_t at = 34; at < len; at++) {
+		frame[at] ^= 1;
+		CHECK_EQ(frame_parse_whole(frame + 34, len - 34, IP, &peer, &segment, &port),
+			 FRAME_MALFORMED);
+		frame[at] ^= 1;
+	}
+	/* The addresses and the length are in it. */
+	CHECK_EQ(frame_parse_whole(frame + 34, len - 34, IP + 1, &peer, &segment, &port),
+		 FRAME_MALFORMED);
+	peer.ip++;
+	CHECK_EQ(frame_parse_whole(frame + 34, len - 34, IP, &peer, &segment, &port),
+		 FRAME_MALFORMED);
+	peer.ip--;
+	CHECK_EQ(frame_parse_whole(frame + 34, len - 35, IP, &peer, &segment, &port),
+		 FRAME_MALFORMED);
+}
+
+/* Every length that is shorter than a header, with a checksum that is right for it. */
+TEST(a_short_segment_that_came_in_parts)
+{
+	peer.ip = 0x01020304;
+	for (size_t n = 1; n < 20; n++) {
+		autofree uint8_t *tcp = calloc(1, n);
+		unsigned sum;
+
+		make(NULL, 0, "");
+		sum = client_sum(frame + 26, 8, 6 + (unsigned)n);
+		if (n > 17)
+			client_put16(tcp + 16, ~sum & 0xffff);
+		else if (n > 1)
+			client_put16(tcp, ~sum & 0xffff);
+		CHECK_EQ(frame_parse_whole(tcp, n, IP, &peer, &segment, &port), FRAME_MALFORMED);
+	}
 }
 
 TEST(length_of_the_tcp_header)

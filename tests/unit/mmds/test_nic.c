@@ -335,6 +335,69 @@ TEST(a_request_byte_by_byte)
 	done();
 }
 
+/*
+ * What Linux sends over an MTU of 68: it says 256 for the size of segments, whatever the
+ * MTU is, takes 48 bytes of data into its own, and cuts each in two.
+ */
+static void send_in_parts(const char *text, size_t len, unsigned id, bool reversed)
+{
+	uint8_t frame[128], part[128];
+	size_t n = client_frame(&c, frame, c.seq, c.ack, C_PSH | C_ACK, NULL, 0, text, len);
+	size_t first = n - 34 > 48 ? 48 : 32;
+
+	for (unsigned i = 0; i < 2; i++) {
+		size_t at = (i == 0) == reversed ? first : 0;
+
+		client_take(&c, part,
+			    client_part(part, frame, n, id, at, at > 0 ? n - 34 - first : first));
+	}
+	c.seq += (uint32_t)len;
+}
+
+TEST(segments_in_parts)
+{
+	static const char ask[] = "GET /a HTTP/1.1\r\nHost: 169.254.169.254\r\n"
+				  "User-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n";
+
+	setup(sample);
+	client_connect(&c, 256);
+	for (unsigned turn = 0; turn < 2; turn++) {
+		c.ngot = 0;
+		for (size_t at = 0; at < sizeof(ask) - 1; at += 48) {
+			size_t left = sizeof(ask) - 1 - at;
+
+			send_in_parts(ask + at, left < 48 ? left : 48, (unsigned)at, turn == 1);
+		}
+		client_drain(&c);
+		CHECK(ends_with(c.got, HAS_A));
+	}
+	CHECK_EQ(counter_get(&mmds_metrics(mmds)->rx_accepted_err), 0);
+	CHECK_EQ(counter_get(&mmds_metrics(mmds)->rx_accepted_unusual), 0);
+	done();
+}
+
+/* Halves of two packets of one number, which TCP's checksum tells; and a half that comes twice. */
+TEST(parts_of_different_segments)
+{
+	uint8_t frame[128], part[128];
+	size_t len;
+
+	setup(sample);
+	client_connect(&c, 256);
+	len = client_frame(&c, frame, c.seq, c.ack, C_ACK, NULL, 0, "GET /n HTTP/1.0\r\n\r\n", 19);
+	client_take(&c, part, client_part(part, frame, len, 7, 24, len - 34 - 24));
+	len = client_frame(&c, frame, c.seq, c.ack, C_ACK, NULL, 0, "GOT /a HTTP/1.0\r\n\r\n", 19);
+	client_take(&c, part, client_part(part, frame, len, 7, 0, 24));
+	CHECK_EQ(counter_get(&mmds_metrics(mmds)->rx_accepted_err), 1);
+	client_take(&c, part, client_part(part, frame, len, 8, 0, 24));
+	client_take(&c, part, client_part(part, frame, len, 8, 0, 24));
+	CHECK_EQ(counter_get(&mmds_metrics(mmds)->rx_accepted_err), 2);
+	CHECK(!client_see(&c));
+	CHECK_EQ(counter_get(&mmds_metrics(mmds)->rx_count), 2);
+	CHECK(ends_with(client_ask(&c, ASK_A), HAS_A));
+	done();
+}
+
 TEST(segments_out_of_order_and_twice)
 {
 	const uint32_t half = sizeof(ask_a) / 2;
