@@ -152,6 +152,11 @@ int platform_build(struct platform *p, const struct platform_where *where,
 		       "ACPI power registers", e);
 	if (r < 0)
 		return r;
+	pvpanic_init(&p->pvpanic);
+	r = add_to_bus(where->ports, LAYOUT_PORT_PVPANIC, PVPANIC_SIZE, &p->pvpanic.dev, "pvpanic",
+		       e);
+	if (r < 0)
+		return r;
 	r = build_generation(p, where, cfg->load, e);
 	if (r < 0)
 		return r;

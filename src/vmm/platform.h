@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The devices that every machine has beside its virtio devices: COM1, keyboard
- * controller, ACPI power registers, VMGenID and VMClock, and the boot timer when it was
- * asked for.
+ * controller, ACPI power registers, pvpanic, VMGenID and VMClock, and the boot timer when
+ * it was asked for.
  *
  * Main thread, while the machine is built and when it is taken down.
  */
@@ -14,6 +14,7 @@
 #include "devices/bus.h"
 #include "devices/end.h"
 #include "devices/i8042.h"
+#include "devices/pvpanic.h"
 #include "vmm/vm.h"
 
 struct console;
@@ -29,6 +30,7 @@ struct platform { /* all owned */
 	bool has_i8042;
 	struct metrics_group i8042_group;
 	struct acpi_power power;
+	struct pvpanic pvpanic;
 	struct boot_timer boot_timer;
 	bool has_boot_timer;
 	int vmgenid_irq, vmclock_irq;

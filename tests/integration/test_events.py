@@ -80,6 +80,15 @@ def test_ends(wisp, name):
 
 
 @pytest.mark.anykvm
+def test_a_thousand_reports_of_a_panic_are_one_event(wisp):
+    with Events(wisp) as events:
+        boot(wisp, "pvpanic")
+        assert events.rest() == ["started", "panicked", "guest-reset"]
+    assert wisp.wait() == 0
+    assert wisp.log().count("has panicked") == 1
+
+
+@pytest.mark.anykvm
 def test_device_needs_reset(wisp):
     words = payload.Payload("block-hostile")
     with Events(wisp) as events:
@@ -156,14 +165,15 @@ def test_linux(start_wisp):
 
 
 @pytest.mark.kvm
-def test_linux_panic_is_a_reset(start_wisp):
-    """What can be known of a panic without a device for it: panic=-1 makes it a reset."""
-    guest = host.guest("small-elf")
+@pytest.mark.parametrize("name, told", [("small-elf", []), ("cloud", ["panicked"])])
+def test_linux_panic(start_wisp, name, told):
+    """With the driver of pvpanic it is an event; with none, panic=-1 makes it a reset at least."""
+    guest = host.guest(name, modules="pvpanic-mmio" if told else "")
     vm = start_wisp()
     vm.machine(mem=256)
     vm.boot_source(guest.kernel, f"{ARGS} test=\"echo c > /proc/sysrq-trigger\"",
                    initrd=guest.initrd)
     with Events(vm) as events:
         vm.start()
-        assert events.rest() == ["started", "guest-reset"]
+        assert events.rest() == ["started", *told, "guest-reset"]
     assert vm.wait() == 0

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "devices/pvpanic.h"
 #include "devices/serial.h"
 #include "devices/vmclock.h"
 #include "vmm/x86/layout.h"
@@ -52,6 +53,18 @@ static void keyboard(struct aml *a)
 	aml_crs_io(a, LAYOUT_PORT_I8042, 1);
 	aml_crs_io(a, LAYOUT_PORT_I8042 + 4, 1);
 	aml_crs_edge_interrupt(a, LAYOUT_GSI_I8042);
+	aml_crs_close(a, crs);
+	aml_close(a, dev);
+}
+
+static void pvpanic(struct aml *a)
+{
+	aml_mark dev = aml_device_open(a, "PNIC");
+	struct aml_crs crs;
+
+	aml_name_string(a, "_HID", "QEMU0001");
+	crs = aml_crs_open(a);
+	aml_crs_io(a, LAYOUT_PORT_PVPANIC, PVPANIC_SIZE);
 	aml_crs_close(a, crs);
 	aml_close(a, dev);
 }
@@ -110,6 +123,7 @@ void acpi_devices_describe(struct aml *a, unsigned nvirtio)
 {
 	com1(a);
 	keyboard(a);
+	pvpanic(a);
 	for (unsigned i = 0; i < nvirtio; i++)
 		virtio(a, i);
 	vmgenid(a);

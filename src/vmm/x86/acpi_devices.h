@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The nodes of the DSDT: COM1, the keyboard controller, the virtio-mmio devices
- * (LNRO0005), VMGenID, VMClock, and the generic event device that turns the
+ * The nodes of the DSDT: COM1, the keyboard controller, pvpanic, the virtio-mmio
+ * devices (LNRO0005), VMGenID, VMClock, and the generic event device that turns the
  * interrupts of the last two into notifications (ACPI 6.5, 5.6.9).
  */
 #pragma once

@@ -51,9 +51,10 @@
 #define LAYOUT_MMIO64_END (UINT64_C(512) << 30)
 
 /* Ports. */
-#define LAYOUT_PORT_COM1  0x3f8
-#define LAYOUT_PORT_I8042 0x60
-#define LAYOUT_PORT_ACPI  0x600 /* sleep control, sleep status, reset */
+#define LAYOUT_PORT_COM1    0x3f8
+#define LAYOUT_PORT_I8042   0x60
+#define LAYOUT_PORT_PVPANIC 0x505
+#define LAYOUT_PORT_ACPI    0x600 /* sleep control, sleep status, reset */
 
 /* Global system interrupts. */
 enum {

@@ -70,7 +70,7 @@ TEST(every_device_once)
 
 		for (size_t at = 0; at < a.len; n++)
 			at = device(&a, at).end;
-		CHECK_EQ(n, some[i] + 5);
+		CHECK_EQ(n, some[i] + 6);
 	}
 }
 
@@ -82,6 +82,15 @@ TEST(last_virtio_device)
 	HOLDS(n, "_HID\x0dLNRO0005");
 	HOLDS(n, "\x86\x09\x00\x01\x00\x10\x01\xc0\x00\x10\x00\x00"); /* 0xc0011000, 4096 */
 	HOLDS(n, "\x89\x06\x00\x03\x01\x15\x00\x00\x00");	      /* GSI 21 */
+}
+
+TEST(panics)
+{
+	struct aml a = described(0);
+	struct node n = find(&a, "PNIC");
+
+	HOLDS(n, "_HID\x0dQEMU0001");
+	HOLDS(n, "\x47\x01\x05\x05\x05\x05\x01\x01\x79"); /* port 0x505 */
 }
 
 TEST(generation_id)
