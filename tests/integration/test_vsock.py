@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streams between the host's programs and a Linux guest; the socket's file."""
 
+import contextlib
 import os
+import queue
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -11,7 +14,7 @@ import time
 
 import pytest
 
-from framework import host, payload, vsock
+from framework import host, payload, snapshot, vsock
 from framework.guest import leave, shell
 from framework.wisp import config_file
 
@@ -25,7 +28,7 @@ def put(vm, path, **more):
     return vm.api.put("/vsock", {"guest_cid": CID, "uds_path": str(path), **more})
 
 
-def boot(start_wisp, tmp_path, kernel="small-elf"):
+def boot(start_wisp, tmp_path, kernel="small-elf", **more):
     """A guest with vsock-peer in it, and the socket's path."""
     path = tmp_path / "v"
 
@@ -33,7 +36,7 @@ def boot(start_wisp, tmp_path, kernel="small-elf"):
         assert put(vm, path).status == 204
 
     image = host.guest(kernel, add=(vsock.PEER,), modules="vmw_vsock_virtio_transport")
-    return shell(start_wisp, {}, image=image, prepare=prepare), path
+    return shell(start_wisp, {}, image=image, prepare=prepare, **more), path
 
 
 def answer(vm, word, timeout=60):
@@ -41,15 +44,23 @@ def answer(vm, word, timeout=60):
     return vm.expect(rf"^{word} (.*)$", timeout).group(1)
 
 
-def open_when_there(path, port):
-    """The guest's program may need a moment until it listens."""
-    end = time.monotonic() + host.deadline(20)
-    while True:
-        try:
-            return vsock.connect(path, port)
-        except vsock.Refused:
-            assert time.monotonic() < end, f"nobody listens on port {port}"
-            time.sleep(0.05)
+def listen(vm, *commands):
+    """Programs of the guest that take connections: all of them listen, and go on."""
+    vm.run("".join(f"(vsock-peer {command} &); " for command in commands))
+    count = vm.listeners = getattr(vm, "listeners", 0) + len(commands)
+    vm.expect(rf"\A(?:(?s:.*?)^listens$){{{count}}}")
+
+
+def begin(target, *args):
+    """A thread that is not waited for when the test fails."""
+    thread = threading.Thread(target=target, args=args, daemon=True)
+    thread.start()
+    return thread
+
+
+def finish(thread, timeout=30):
+    thread.join(host.deadline(timeout))
+    assert not thread.is_alive()
 
 
 # --- data ---
@@ -57,18 +68,19 @@ def open_when_there(path, port):
 def through_socat(vm, path, tmp_path, size):
     """To the guest and its answer after the end of ours; from the guest into a file."""
     data = os.urandom(size)
-    (tmp_path / "data").write_bytes(data)
-    vm.run("vsock-peer sink 52 & sleep 0.5")
-    done = subprocess.run(f"(printf 'CONNECT 52\\n'; cat data) | socat -t 300 - UNIX-CONNECT:{path}",
-                          shell=True, cwd=tmp_path, stdout=subprocess.PIPE, check=True, text=True,
-                          timeout=host.deadline(120))
-    assert re.fullmatch(rf"OK (\d+)\n{vsock.digest(data)}\n", done.stdout), done.stdout
+    listen(vm, "sink 52")
+    done = subprocess.run(["socat", "-t", str(host.deadline(30)), "-", f"UNIX-CONNECT:{path}"],
+                          input=b"CONNECT 52\n" + data, stdout=subprocess.PIPE, check=True,
+                          timeout=host.deadline(60))
+    assert re.fullmatch(rf"OK (\d+)\n{vsock.digest(data)}\n", done.stdout.decode()), done.stdout
     listener = subprocess.Popen(["socat", "-u", f"UNIX-LISTEN:{path}_1234", "CREATE:out"],
                                 cwd=tmp_path)
     try:
+        end = time.monotonic() + host.deadline(10)
         while not os.path.exists(f"{path}_1234"):
+            assert listener.poll() is None and time.monotonic() < end, "socat does not listen"
             time.sleep(0.01)
-        sent = re.search(r"^SENT (.*)$", vm.run(f"vsock-peer send 1234 {size}", timeout=120),
+        sent = re.search(r"^SENT (.*)$", vm.run(f"vsock-peer send 1234 {size}"),
                          re.MULTILINE).group(1)
         assert listener.wait(host.deadline(30)) == 0
     finally:
@@ -80,13 +92,12 @@ def through_socat(vm, path, tmp_path, size):
 def both_at_once(vm, path, size):
     """Each direction on a connection of its own, at the same time."""
     data = os.urandom(size)
-    vm.run(f"(vsock-peer sink 61 &); (vsock-peer source 62 {size} &); sleep 0.5")
-    sink, _ = open_when_there(path, 61)
-    source, _ = open_when_there(path, 62)
-    writer = threading.Thread(target=sink.sendall, args=(data,))
-    writer.start()
+    listen(vm, "sink 61", f"source 62 {size}")
+    sink, _ = vsock.connect(path, 61)
+    source, _ = vsock.connect(path, 62)
+    writer = begin(sink.sendall, data)
     got = vsock.read_all(source)
-    writer.join()
+    finish(writer)
     sink.shutdown(socket.SHUT_WR)
     assert vsock.read_all(sink).decode() == f"{vsock.digest(data)}\n"
     assert answer(vm, "SOURCE") == vsock.digest(got)
@@ -109,10 +120,10 @@ def test_transfers(start_wisp, tmp_path, kernel, size):
 # --- connections ---
 
 def connect_often(vm, path, count):
-    vm.run("(vsock-peer echo 7 &); sleep 0.5")
+    listen(vm, "echo 7")
     ports = []
     for number in range(count):
-        sock, port = open_when_there(path, 7) if number == 0 else vsock.connect(path, 7)
+        sock, port = vsock.connect(path, 7)
         ports.append(port)
         with sock:
             sock.sendall(b"%08d" % number)
@@ -124,12 +135,16 @@ def connect_often(vm, path, count):
 
 
 def descriptors(vm):
-    """Sockets that are open, when what was closed has had its time."""
-    return sum(1 for name in os.listdir(f"/proc/{vm.pid}/fd")
-               if os.readlink(f"/proc/{vm.pid}/fd/{name}").startswith("socket:"))
+    """Sockets that are open."""
+    count = 0
+    for name in os.listdir(f"/proc/{vm.pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # it closes just now
+            count += os.readlink(f"/proc/{vm.pid}/fd/{name}").startswith("socket:")
+    return count
 
 
 def expect_descriptors(vm, count):
+    """When what was closed has had its time."""
     end = time.monotonic() + host.deadline(10)
     while (now := descriptors(vm)) > count:
         assert time.monotonic() < end, f"{now} sockets are open, not {count}"
@@ -152,6 +167,71 @@ def test_a_thousand_connections_in_quick_succession(start_wisp, tmp_path):
     before = descriptors(vm)
     connect_often(vm, path, 1000)
     expect_descriptors(vm, before)
+    leave(vm)
+
+
+def kill_client(connects):
+    """A process of its own that is killed when it has connected."""
+    done, say = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            held = connects()
+            os.write(say, b"x")
+            signal.pause()
+            held.close()
+        finally:
+            os._exit(1)
+    try:
+        os.close(say)
+        assert select.select([done], [], [], host.deadline(20))[0] and os.read(done, 1) == b"x"
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(done)
+
+
+@pytest.mark.kvm
+def test_killed_clients_leave_no_descriptor(start_wisp, tmp_path):
+    """They had said nothing; or read nothing of what came back."""
+    vm, path = boot(start_wisp, tmp_path)
+    listen(vm, "echo 7")
+    before = descriptors(vm)
+
+    def write_and_write():
+        sock, _ = vsock.connect(path, 7)
+        sock.setblocking(False)
+        try:
+            while True:
+                sock.send(bytes(65536))
+        except BlockingIOError:
+            return sock
+
+    for number in range(1, 21):
+        kill_client(lambda: vsock.stream(path))
+        kill_client(lambda: vsock.connect(path, 7)[0])
+        kill_client(write_and_write)
+        if number in (2, 20):
+            expect_descriptors(vm, before)
+    leave(vm)
+
+
+@pytest.mark.kvm
+def test_a_guest_leaves_descriptors_to_the_api(start_wisp, tmp_path):
+    """A limit of 128 allows 64 connections, and the API and a snapshot find theirs."""
+    vm, path = boot(start_wisp, tmp_path, jailed=False, prefix=("prlimit", "--nofile=128"))
+    before = descriptors(vm)
+    with vsock.Server(path, 1234, vsock.echo):
+        vm.run("(vsock-peer crowd 1234 200 & echo $! >/tmp/pid)")
+        assert answer(vm, "CROWD") == "64"
+        with pytest.raises(vsock.Refused):
+            vsock.connect(path, 7)
+        vm.pause()
+        snapshot.create(vm, snapshot.in_folder(tmp_path))
+        vm.resume()
+        vm.run("kill $(cat /tmp/pid)")
+        expect_descriptors(vm, before)
+        assert "connected" in vm.run("vsock-peer try 1234")
     leave(vm)
 
 
@@ -179,8 +259,7 @@ def test_refusals_and_ends(start_wisp, tmp_path):
             except ConnectionResetError:  # of what it said something was not read
                 pass
     # The keyword in any case; several words of one line.
-    vm.run("(vsock-peer echo 7 &); sleep 0.5")
-    open_when_there(path, 7)[0].close()
+    listen(vm, "echo 7")
     vsock.connect(path, 7, "connect")[0].close()
     # The host ends its half, and the guest's program still answers.
     sock, _ = vsock.connect(path, 7, "CoNNect")
@@ -218,16 +297,12 @@ def test_pauses_in_the_middle(start_wisp, tmp_path):
     size = 2 * MIB
     data = os.urandom(size)
     vm, path = boot(start_wisp, tmp_path)
-    vm.run(f"(vsock-peer sink 61 &); (vsock-peer source 62 {size} &); (vsock-peer echo 7 &); "
-           "sleep 0.5")
-    idle, _ = open_when_there(path, 7)
-    sink, _ = open_when_there(path, 61)
-    source, _ = open_when_there(path, 62)
+    listen(vm, "sink 61", f"source 62 {size}", "echo 7")
+    idle, _ = vsock.connect(path, 7)
+    sink, _ = vsock.connect(path, 61)
+    source, _ = vsock.connect(path, 62)
     got = []
-    threads = [threading.Thread(target=sink.sendall, args=(data,)),
-               threading.Thread(target=lambda: got.append(vsock.read_all(source)))]
-    for thread in threads:
-        thread.start()
+    threads = [begin(sink.sendall, data), begin(lambda: got.append(vsock.read_all(source)))]
     for number in range(8):
         vm.pause()
         time.sleep(0.05 * (number % 3))
@@ -239,8 +314,7 @@ def test_pauses_in_the_middle(start_wisp, tmp_path):
         vm.resume()
         time.sleep(0.1)
     for thread in threads:
-        thread.join(host.deadline(120))
-        assert not thread.is_alive()
+        finish(thread, 60)
     sink.shutdown(socket.SHUT_WR)
     assert vsock.read_all(sink).decode() == f"{vsock.digest(data)}\n"
     assert answer(vm, "SOURCE") == vsock.digest(got[0])
@@ -249,6 +323,57 @@ def test_pauses_in_the_middle(start_wisp, tmp_path):
         sock.sendall(b"12345678")
         assert sock.recv(8) == b"12345678"
     leave(vm)
+
+
+# --- snapshot ---
+
+@pytest.mark.kvm
+@pytest.mark.parametrize("kernel", [
+    "small-elf", pytest.param("cloud-elf", marks=pytest.mark.soak)])
+def test_a_snapshot_ends_connections_and_keeps_listeners(start_wisp, tmp_path, kernel):
+    """Both sides are told, and new connections find the guest's programs at another path."""
+    vm, path = boot(start_wisp, tmp_path, kernel)
+    listen(vm, "echo 7", "keep 8", "sink 61")
+    ends = queue.Queue()
+
+    def hold(sock):
+        sock.sendall(b"1234567")
+        ends.put(sock.recv(1))
+
+    with vsock.Server(path, 1234, hold) as server:
+        vm.run("(vsock-peer hold 1234 &)")
+        kept, port = vsock.connect(path, 8)
+        kept.sendall(b"12345678")
+        vm.expect("^HELD 7 bytes$")
+        vm.expect("^KEPT 8 bytes$")
+        elsewhere = tmp_path / "w"
+        vm = snapshot.move(vm, start_wisp, snapshot.in_folder(tmp_path), console="pty",
+                           vsock_override={"uds_path": str(elsewhere)})
+        assert kept.recv(1) == b""
+        assert ends.get(timeout=host.deadline(20)) == b""
+        assert server.accepted == 1 and not server.failures
+    # At once, and whatever the guest has heard of the old ones by now.
+    sock, other_port = vsock.connect(elsewhere, 7)
+    assert other_port > port
+    assert answer(vm, "HELD") == "ECONNRESET"
+    assert answer(vm, "KEPT") == "ECONNRESET"
+    sock.sendall(b"12345678")
+    assert sock.recv(8) == b"12345678"
+    # A program that listened before takes its first connection now.
+    data = os.urandom(300000)
+    sink, _ = vsock.connect(elsewhere, 61)
+    sink.sendall(data)
+    sink.shutdown(socket.SHUT_WR)
+    assert vsock.read_all(sink).decode() == f"{vsock.digest(data)}\n"
+    with vsock.Server(elsewhere, 1234, vsock.echo) as server:
+        assert "MANY 3" in vm.run("vsock-peer many 1234 3")
+        assert server.accepted == 3 and not server.failures
+    sock.sendall(b"still me")
+    assert sock.recv(8) == b"still me"
+    with pytest.raises(ConnectionRefusedError):  # left by who was killed
+        vsock.stream(path)
+    leave(vm)
+    assert not elsewhere.exists()
 
 
 # --- the socket's file and the API ---

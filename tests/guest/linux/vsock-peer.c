@@ -11,8 +11,11 @@
  *   vsock-peer recv PORT           connects, reads to the end, prints `BYTES CRC'
  *   vsock-peer many PORT COUNT     connects that often, one after the other; each time
  *                                  eight bytes go there and come back
+ *   vsock-peer crowd PORT COUNT    connects that often and keeps them all, or until one is
+ *                                  refused; prints how many it has
  *   vsock-peer try PORT            connects, prints `connected' or the error's name
  *   vsock-peer hold PORT           connects, says `holds', reads to the end or an error
+ *   vsock-peer keep PORT           the same of one connection that it takes; says `KEPT'
  *   vsock-peer ping PORT COUNT     bytes to and fro; prints nanoseconds for one round
  */
 #include <errno.h>
@@ -248,6 +251,19 @@ static void many(unsigned port, unsigned count)
 	printf("MANY %u\n", count);
 }
 
+static void crowd(unsigned port, unsigned count)
+{
+	struct sockaddr_vm addr;
+	unsigned n = 0;
+
+	while (n < count && connect(make(VMADDR_CID_HOST, port, &addr), (struct sockaddr *)&addr,
+				    sizeof(addr)) == 0)
+		n++;
+	printf("CROWD %u\n", n);
+	for (;;)
+		pause();
+}
+
 static void ping(unsigned port, unsigned count)
 {
 	struct timespec a, b;
@@ -262,15 +278,14 @@ static void ping(unsigned port, unsigned count)
 	       ((long long)(b.tv_sec - a.tv_sec) * 1000000000 + b.tv_nsec - a.tv_nsec) / count);
 }
 
-static void hold(unsigned port)
+static void hold(int fd, const char *word)
 {
-	int fd = dial(port);
 	ssize_t n;
 
 	printf("holds\n");
 	while ((n = recv(fd, chunk, sizeof(chunk), 0)) > 0)
-		printf("HELD %zd bytes\n", n);
-	printf("HELD %s\n", n == 0 ? "end" : strerrorname_np(errno));
+		printf("%s %zd bytes\n", word, n);
+	printf("%s %s\n", word, n == 0 ? "end" : strerrorname_np(errno));
 }
 
 int main(int argc, char **argv)
@@ -293,10 +308,14 @@ int main(int argc, char **argv)
 		receive(port);
 	else if (strcmp(verb, "many") == 0)
 		many(port, (unsigned)number);
+	else if (strcmp(verb, "crowd") == 0)
+		crowd(port, (unsigned)number);
 	else if (strcmp(verb, "ping") == 0)
 		ping(port, (unsigned)number);
 	else if (strcmp(verb, "hold") == 0)
-		hold(port);
+		hold(dial(port), "HELD");
+	else if (strcmp(verb, "keep") == 0)
+		hold(accept_at(port), "KEPT");
 	else if (strcmp(verb, "try") == 0)
 		close(dial(port)), puts("connected");
 	else

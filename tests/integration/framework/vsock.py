@@ -37,10 +37,10 @@ def read_line(sock):
 def connect(path, port, word="CONNECT"):
     """A stream to the guest's port, and the host's port of it."""
     sock = stream(path)
-    sock.sendall(f"{word} {port}\n".encode())
     try:
+        sock.sendall(f"{word} {port}\n".encode())
         answer = read_line(sock).split()
-    except (Refused, ConnectionResetError):
+    except (Refused, ConnectionResetError, BrokenPipeError):
         sock.close()
         raise Refused from None
     assert answer[0] == b"OK", answer
@@ -87,14 +87,15 @@ class Server:
         with sock:
             try:
                 self.handle(sock)
-            except OSError as error:
+            except (AssertionError, OSError) as error:
                 self.failures.append(error)
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self.thread.join()
         os.unlink(self.path)
+        self.thread.join(host.deadline(20))
+        assert not self.thread.is_alive(), f"{self.path}: still accepts"
 
     def __enter__(self):
         return self
