@@ -88,10 +88,13 @@ def rows(bench):
         vm.boot_source(guest.kernel, f'{ARGS} test="{work}"', initrd=guest.initrd)
         assert vm.api.put("/vsock", {"guest_cid": 3, "uds_path": str(path)}).status == 204
         to_host, to_guest = Meter(vm.pid), Meter(vm.pid)
-        with vsock.Server(path, 1, vsock.echo), vsock.Server(path, 2, to_host.receive), \
-                vsock.Server(path, 3, to_guest.send):
+        with vsock.Server(path, 1, vsock.echo) as echo, \
+                vsock.Server(path, 2, to_host.receive) as receiver, \
+                vsock.Server(path, 3, to_guest.send) as sender:
             vm.start()
-            assert vm.wait(600) == 0
+            assert vm.wait(60) == 0
+            for server in (echo, receiver, sender):
+                assert server.accepted == REPEATS and not server.failures, server.failures
         rounds = [int(ns) / 1000 for ns in re.findall(r"^PING (\d+)$", vm.console(), re.MULTILINE)]
     yield bench.row("a round of 8 bytes, guest and host", "us",
                     wisp=f"{min(rounds):.0f} (median {statistics.median(rounds):.0f})")
