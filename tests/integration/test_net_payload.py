@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from framework import host, payload
+from framework.events import Events
 
 pytestmark = [pytest.mark.area("net"), pytest.mark.anykvm]
 
@@ -117,13 +118,17 @@ def test_a_driver_that_breaks_its_rings(peer):
 def test_the_other_side_goes_and_comes_back(peer):
     """The monitor connects again, under its filter."""
     vm, stream = peer
-    for _ in range(3):
-        echoed(stream, 100)
-        stream.connection.close()
-        stream.accept()
-        echoed(stream, 100)
-    assert vm.log().count("connected again") == 3
-    end(vm, stream)
+    with Events(vm) as events:
+        for _ in range(3):
+            echoed(stream, 100)
+            stream.connection.close()
+            assert events.expect("backend-lost")["device"] == "net `eth0'"
+            stream.accept()
+            assert events.expect("backend-returned")["device"] == "net `eth0'"
+            echoed(stream, 100)
+        assert vm.log().count("connected again") == 3
+        end(vm, stream)
+        assert events.rest()[-1] == "guest-reset"
 
 
 def test_a_pause_is_one_for_frames_too(peer):
