@@ -244,7 +244,7 @@ def handed_over(start_wisp, tap):
     fd, spare = network.attach(tap.name), os.open("/dev/zero", os.O_RDWR)
     try:
         vm = linux(lambda **more: start_wisp("--fd", f"net={fd}", "--fd", f"spare={spare}",
-                                             pass_fds=(fd, spare), **more),
+                                             pass_fds=(fd, spare), jailed=True, **more),
                    tap, fields={"host_dev_fd": "net"})
     finally:
         os.close(fd)
