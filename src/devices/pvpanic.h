@@ -4,7 +4,7 @@
  * events that there are, writing reports some of them. Linux finds it by ACPI (QEMU0001;
  * pvpanic-mmio, which takes ports as well).
  *
- * A report is an event (base/events.h) and a line of the log, each once in a machine's life:
+ * A report is an event (base/events.h) and a line of the log, each once from a process:
  * a guest cannot fill either. What the guest does after it, reset or nothing, is its own
  * affair. A panic that is reported twice after a snapshot was loaded is no matter, so nothing
  * is saved.

@@ -58,8 +58,8 @@ def test_clocks_of_a_real_kvm():
     done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=host.deadline(60), check=False)
     assert done.returncode == 0, done.stdout
-    assert "ok 6 - the_clocks_go_on\n" in done.stdout
-    assert "ok 8 - tscs_keep_their_distance\n" in done.stdout
+    for name in ("the_clocks_go_on", "tscs_keep_their_distance"):
+        assert f" - {name}\n" in done.stdout, done.stdout  # no `# SKIP' behind it
 
 
 @pytest.mark.parametrize("vcpus", [1, 4])

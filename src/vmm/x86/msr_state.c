@@ -196,6 +196,11 @@ static int set_records(int fd, struct state_in *s, struct err *e)
 
 			to->index = state_get_u32(s);
 			to->data = state_get_u64(s);
+			if (is_left_out(to->index))
+				return err_set(e, ERR_INVALID, -EINVAL,
+					       "record `vcpu-msrs' holds MSR %#x, which is not "
+					       "set by its value",
+					       to->index);
 			if (to->index == IA32_TSC_DEADLINE)
 				deadline = *to;
 			else

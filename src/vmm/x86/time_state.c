@@ -8,9 +8,15 @@
 
 #include "base/fault.h"
 
-enum { IA32_TSC = 0x10, TSC_TOLERANCE_PPM = 250 };
+enum {
+	IA32_TSC = 0x10,
+	TSC_TOLERANCE_PPM = 250,
+	KHZ_MIN = 10000, /* of a TSC; processors are far within */
+	KHZ_MAX = 100000000,
+	READINGS = 5, /* of both clocks: the closest counts */
+};
 
-struct clock {
+struct moment {
 	uint64_t kvmclock_ns;
 	uint64_t realtime_ns; /* the host's */
 	uint64_t tsc;	      /* of the first vCPU */
@@ -54,6 +60,41 @@ static int read_tsc(int fd, uint64_t *ret, struct err *e)
 	return r;
 }
 
+/* Without a stable TSC, KVM does not say the real time. */
+static int read_clock(int vm_fd, struct moment *ret, struct err *e)
+{
+	struct kvm_clock_data clock = { 0 };
+	int r = kvm_ioctl(vm_fd, KVM_GET_CLOCK, &clock, "KVM_GET_CLOCK", e);
+
+	ret->kvmclock_ns = clock.clock;
+	ret->realtime_ns = clock.flags & KVM_CLOCK_REALTIME ? clock.realtime : realtime_ns();
+	return r;
+}
+
+/*
+ * Both clocks at one moment. The TSC is read before kvmclock and after it; of a few such
+ * readings the one that took the least time is taken, so that no preemption is in it.
+ */
+static int read_moment(int vm_fd, int vcpu_fd, struct moment *ret, struct err *e)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (int i = 0; i < READINGS; i++) {
+		struct moment m;
+		uint64_t before, after;
+
+		if (read_tsc(vcpu_fd, &before, e) < 0 || read_clock(vm_fd, &m, e) < 0 ||
+		    read_tsc(vcpu_fd, &after, e) < 0)
+			return e->code;
+		m.tsc = before + (after - before) / 2;
+		if (after - before < least) {
+			least = after - before;
+			*ret = m;
+		}
+	}
+	return 0;
+}
+
 /* request: KVM_GET_DEVICE_ATTR or KVM_SET_DEVICE_ATTR. */
 static int tsc_offset(int fd, unsigned long request, uint64_t *offset, struct err *e)
 {
@@ -84,22 +125,18 @@ static int tsc_khz(int fd, uint32_t *ret, struct err *e)
 
 /* --- save ----------------------------------------------------------------------- */
 
-/* Before Linux 5.16, and without a stable TSC, KVM does not say the real time. */
 static int save_clock(int vm_fd, int vcpu_fd, struct snap_out *out, struct err *e)
 {
-	struct kvm_clock_data clock = { 0 };
+	struct moment m = { 0 };
 	struct state_out *o;
-	uint64_t tsc = 0;
-	int r = kvm_ioctl(vm_fd, KVM_GET_CLOCK, &clock, "KVM_GET_CLOCK", e);
+	int r = read_moment(vm_fd, vcpu_fd, &m, e);
 
-	if (r == 0)
-		r = read_tsc(vcpu_fd, &tsc, e);
 	if (r < 0)
 		return r;
 	o = snap_begin(out, "clock", 0, SNAP_REQUIRED);
-	state_put_u64(o, clock.clock);
-	state_put_u64(o, clock.flags & KVM_CLOCK_REALTIME ? clock.realtime : realtime_ns());
-	state_put_u64(o, tsc);
+	state_put_u64(o, m.kvmclock_ns);
+	state_put_u64(o, m.realtime_ns);
+	state_put_u64(o, m.tsc);
 	snap_end(out);
 	return 0;
 }
@@ -132,7 +169,7 @@ int time_state_save(int vm_fd, struct time_vcpus vcpus, struct snap_out *out, st
 
 /* --- load ----------------------------------------------------------------------- */
 
-static int take_clock(struct snap_in *in, struct clock *ret, struct err *e)
+static int take_clock(struct snap_in *in, struct moment *ret, struct err *e)
 {
 	struct state_in s;
 	int r = snap_take(in, "clock", 0, &s, e);
@@ -157,8 +194,11 @@ static int take_tsc(struct snap_in *in, unsigned index, struct tsc *ret, struct 
 	return snap_taken(&s, "vcpu-tsc", index, e);
 }
 
-/* A guest that measured its TSC once goes by that for ever. */
-static int set_rate(int fd, uint32_t khz, struct err *e)
+/*
+ * A guest that measured its TSC once goes by that for ever. Where the processor cannot scale,
+ * KVM accepts a higher rate all the same and makes the TSC leap to keep it: not for us.
+ */
+static int set_rate(int vm_fd, int fd, uint32_t khz, struct err *e)
 {
 	const uint64_t saved = khz;
 	uint64_t apart;
@@ -167,20 +207,33 @@ static int set_rate(int fd, uint32_t khz, struct err *e)
 
 	if (r < 0)
 		return r;
+	if (khz < KHZ_MIN || khz > KHZ_MAX)
+		return err_set(e, ERR_INVALID, -EINVAL,
+			       "the snapshot's TSC runs at %u kHz, as no processor's does", khz);
 	apart = here > saved ? here - saved : saved - here;
 	if (apart * 1000000 <= saved * TSC_TOLERANCE_PPM)
 		return 0;
-	/* 0 would mean the host's rate. */
-	if (saved == 0 || ioctl(fd, KVM_SET_TSC_KHZ, saved) < 0)
-		return err_set(e, ERR_INTERNAL, saved == 0 ? -EINVAL : -errno,
+	r = FAULT(-EINVAL);
+	if (r == 0 && ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) <= 0)
+		r = -EOPNOTSUPP;
+	if (r == 0 && ioctl(fd, KVM_SET_TSC_KHZ, saved) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_set(e, ERR_INTERNAL, r,
 			       "the snapshot's TSC runs at %u kHz and this host's at %u, "
-			       "which cannot be scaled: KVM_SET_TSC_KHZ: %s",
-			       khz, here, strerror(saved == 0 ? EINVAL : errno));
+			       "which cannot be scaled: %s",
+			       khz, here, strerror(-r));
 	return 0;
 }
 
+/* How far the TSC goes in so many nanoseconds. */
+static uint64_t cycles(uint64_t ns, uint32_t khz)
+{
+	return (uint64_t)((unsigned __int128)ns * khz / 1000000);
+}
+
 /* The time that the guest was away goes into both clocks. */
-static int add_absence(struct clock *clock, uint32_t khz, struct err *e)
+static int add_absence(struct moment *clock, uint32_t khz, struct err *e)
 {
 	const uint64_t then = clock->realtime_ns, now = realtime_ns();
 
@@ -191,7 +244,7 @@ static int add_absence(struct clock *clock, uint32_t khz, struct err *e)
 		return err_set(e, ERR_INVALID, -ERANGE,
 			       "record `clock' 0: no time to go on from: %llu ns",
 			       (unsigned long long)then);
-	clock->tsc += (uint64_t)((unsigned __int128)(now - then) * khz / 1000000);
+	clock->tsc += cycles(now - then, khz);
 	return 0;
 }
 
@@ -202,40 +255,35 @@ static int set_clock(int vm_fd, uint64_t ns, struct err *e)
 	return kvm_ioctl(vm_fd, KVM_SET_CLOCK, &clock, "KVM_SET_CLOCK", e);
 }
 
-/* The offset that makes the vCPU's TSC show `tsc' now. */
-static int offset_for(int fd, uint64_t tsc, uint64_t *ret, struct err *e)
+/* The offset with which the first vCPU's TSC is where kvmclock, which runs, says it is. */
+static int first_offset(int vm_fd, int vcpu_fd, const struct moment *then, uint32_t khz,
+			uint64_t *ret, struct err *e)
 {
-	uint64_t now = 0, offset = 0;
-	int r = read_tsc(fd, &now, e);
+	struct moment now = { 0 };
+	uint64_t offset = 0;
+	int r = read_moment(vm_fd, vcpu_fd, &now, e);
 
 	if (r == 0)
-		r = tsc_offset(fd, KVM_GET_DEVICE_ATTR, &offset, e);
-	*ret = offset + (tsc - now);
+		r = tsc_offset(vcpu_fd, KVM_GET_DEVICE_ATTR, &offset, e);
+	*ret = offset + then->tsc + cycles(now.kvmclock_ns - then->kvmclock_ns, khz) - now.tsc;
 	return r;
 }
 
-static int load_rates(struct time_vcpus vcpus, struct snap_in *in, struct err *e)
+static int load_rates(int vm_fd, struct time_vcpus vcpus, struct snap_in *in, struct err *e)
 {
 	struct tsc tsc;
 
 	for (unsigned i = 0; i < vcpus.n; i++)
-		if (take_tsc(in, i, &tsc, e) < 0 || set_rate(vcpus.fds[i], tsc.khz, e) < 0)
+		if (take_tsc(in, i, &tsc, e) < 0 || set_rate(vm_fd, vcpus.fds[i], tsc.khz, e) < 0)
 			return err_wrap(e, "vCPU %u", i);
 	return 0;
 }
 
-static int load_offsets(struct time_vcpus vcpus, uint64_t tsc_now, struct snap_in *in,
-			struct err *e)
+/* `moved' from where they were, all by the same. */
+static int load_offsets(struct time_vcpus vcpus, uint64_t moved, struct snap_in *in, struct err *e)
 {
-	struct tsc first, tsc;
-	uint64_t moved = 0;
-	int r = take_tsc(in, 0, &first, e);
+	struct tsc tsc;
 
-	if (r == 0)
-		r = offset_for(vcpus.fds[0], tsc_now, &moved, e);
-	if (r < 0)
-		return r;
-	moved -= first.offset;
 	for (unsigned i = 0; i < vcpus.n; i++) {
 		if (take_tsc(in, i, &tsc, e) < 0)
 			return err_wrap(e, "vCPU %u", i);
@@ -249,8 +297,9 @@ static int load_offsets(struct time_vcpus vcpus, uint64_t tsc_now, struct snap_i
 int time_state_load(int vm_fd, struct time_vcpus vcpus, bool realtime, struct snap_in *in,
 		    struct err *e)
 {
-	struct clock clock;
-	struct tsc first;
+	struct moment clock;
+	struct tsc first = { 0 };
+	uint64_t offset = 0;
 	int r = take_clock(in, &clock, e);
 
 	if (r == 0)
@@ -258,8 +307,10 @@ int time_state_load(int vm_fd, struct time_vcpus vcpus, bool realtime, struct sn
 	if (r == 0 && realtime)
 		r = add_absence(&clock, first.khz, e);
 	if (r == 0)
-		r = load_rates(vcpus, in, e);
+		r = load_rates(vm_fd, vcpus, in, e);
 	if (r == 0)
 		r = set_clock(vm_fd, clock.kvmclock_ns, e);
-	return r == 0 ? load_offsets(vcpus, clock.tsc, in, e) : r;
+	if (r == 0)
+		r = first_offset(vm_fd, vcpus.fds[0], &clock, first.khz, &offset, e);
+	return r == 0 ? load_offsets(vcpus, offset - first.offset, in, e) : r;
 }
