@@ -188,7 +188,8 @@ class Wisp:
         before = len(self.console())
         # The answer is not the echo: that has the `$?'.
         self.send(f"{command}\necho END-{self._commands}-$?\n")
-        found = self.expect(rf"^END-{self._commands}-(\d+)$", timeout,
+        # With its newline, which would else be in the output of the next command.
+        found = self.expect(rf"^END-{self._commands}-(\d+)\n", timeout,
                             lambda: self.console()[before:])
         assert found.group(1) == "0", f"{command}: {found.string}"
         return "\n".join(line for line in found.string[:found.start()].splitlines()
