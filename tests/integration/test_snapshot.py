@@ -92,7 +92,7 @@ def test_a_hundred_lives(start_wisp, tmp_path, files, name, engine):
 
 def test_memory_is_the_same(start_wisp, tmp_path, files):
     """What is loaded and saved again has the same hash, but for what tells the guest of it."""
-    vm = busy(start_wisp, tmp_path, "pause-io", "Sync", mem=256)
+    vm = busy(start_wisp, tmp_path, "pause-io", "Sync", mem=128)
     vm.pause()
     snapshot.create(vm, files)
     first = memory_hash(files.memory)

@@ -145,7 +145,7 @@ def test_clones_and_clocks(start_wisp, files, kernel, clock, args):
     vm.pause()
     snapshot.create(vm, files)
     snapshot.kill(vm)
-    away = host.seconds(10)
+    away = host.seconds(5)
     time.sleep(away)
     for realtime in (False, True):
         vm = start_wisp(console="pty")
