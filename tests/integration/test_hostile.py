@@ -160,8 +160,8 @@ def test_hostile_guests_are_logged_sparingly(start_wisp, tmp_path):
     vm, guest = attacked(start_wisp, tmp_path, "hostile-ranges", "block")
     before, start = len(vm.log().splitlines()), time.monotonic()
     attacks, _ = finish(vm, guest)
-    # Ten in five seconds, and a slow machine takes more than five.
-    most = 10 * (1 + (time.monotonic() - start) // 5)
+    # Ten in each five seconds, of which the first may have begun before; slow machines take more.
+    most = 10 * (2 + (time.monotonic() - start) // 5)
     said = [line for line in vm.log().splitlines()[before:] if "needs a reset" in line]
     assert attacks > 50 and 0 < len(said) <= most, (attacks, len(said))
     end(vm, tmp_path)
