@@ -186,13 +186,14 @@ class Wisp:
         """One command for a shell that reads the guest's console: its output; it succeeds."""
         self._commands += 1
         before = len(self.console())
-        # The answer is not the echo: that has the `$?'.
-        self.send(f"{command}\necho END-{self._commands}-$?\n")
-        # With its newline, which would else be in the output of the next command.
-        found = self.expect(rf"^END-{self._commands}-(\d+)\n", timeout,
+        # Marks at both ends: the last newline of what came before is not output of this one.
+        begin, end = f"BEGIN-{self._commands}", f"END-{self._commands}"
+        self.send(f"echo {begin}\n{command}\necho {end}-$?\n")
+        # The answers are not the echo, which has more in front.
+        found = self.expect(rf"(?s)^{begin}\n(.*)^{end}-(\d+)\n", timeout,
                             lambda: self.console()[before:])
-        assert found.group(1) == "0", f"{command}: {found.string}"
-        return "\n".join(line for line in found.string[:found.start()].splitlines()
+        assert found.group(2) == "0", f"{command}: {found.string}"
+        return "\n".join(line for line in found.group(1).splitlines()
                          if command not in line and "echo END-" not in line)
 
     def exit_reason(self):
