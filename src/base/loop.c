@@ -5,6 +5,8 @@
 
 #include "base/fault.h"
 
+enum { POLL_SLICE_USEC = 4, POLLS_A_TIME = 16 };
+
 int loop_init(struct loop *loop)
 {
 	int fd = FAULT(-EMFILE);
@@ -146,10 +148,133 @@ static void run_tasks(struct loop *loop)
 	}
 }
 
+/* --- watches ----------------------------------------------------------------- */
+
+void loop_set_poll_max(struct loop *loop, usec_t max)
+{
+	loop->poll = (struct adaptive_poll){ .max = max };
+}
+
+bool loop_polls(const struct loop *loop)
+{
+	return loop->poll.time > 0;
+}
+
+void loop_watch(struct loop *loop, struct loop_watch *watch)
+{
+	struct loop_watch **at = &loop->watches;
+
+	if (watch->queued)
+		return;
+	while (*at)
+		at = &(*at)->next;
+	watch->queued = true;
+	watch->next = NULL;
+	*at = watch;
+}
+
+bool loop_unwatch(struct loop *loop, struct loop_watch *watch)
+{
+	struct loop_watch **at = &loop->watches;
+
+	if (!watch->queued)
+		return false;
+	while (*at != watch)
+		at = &(*at)->next;
+	*at = watch->next;
+	watch->queued = false;
+	return true;
+}
+
+/* The first that is ready is served; what it watches next waits behind the others. */
+static bool serve_watch(struct loop *loop)
+{
+	for (struct loop_watch *w = loop->watches; w; w = w->next) {
+		if (!w->ready(w))
+			continue;
+		(void)loop_unwatch(loop, w);
+		w->fn(w, true);
+		return true;
+	}
+	return false;
+}
+
+static void give_up_watches(struct loop *loop)
+{
+	while (loop->watches) {
+		struct loop_watch *w = loop->watches;
+
+		(void)loop_unwatch(loop, w);
+		w->fn(w, false);
+	}
+}
+
+static void relax(void)
+{
+#ifdef __x86_64__
+	__builtin_ia32_pause();
+#endif
+}
+
+/*
+ * Until something is ready, in memory or in the epoll set, or the time is up. Events of the
+ * set in *ret_n; false: there was nothing, and every watch was given up.
+ */
+static bool poll_watches(struct loop *loop, usec_t began, int *ret_n)
+{
+	usec_t now = began, slice;
+
+	*ret_n = 0;
+	do {
+		/* Who waits in the set is not kept from it for longer than this. */
+		for (slice = now + POLL_SLICE_USEC; now < slice; now = clock_monotonic()) {
+			for (unsigned i = 0; i < POLLS_A_TIME; i++) {
+				if (serve_watch(loop)) {
+					adaptive_poll_hit(&loop->poll);
+					return true;
+				}
+				relax();
+			}
+		}
+		*ret_n = epoll_wait(loop->epfd, loop->batch, LOOP_BATCH, 0);
+		if (*ret_n != 0)
+			return true;
+	} while (now - began < loop->poll.time);
+	give_up_watches(loop);
+	return false;
+}
+
+static int sleep_for(struct loop *loop, int ms, usec_t began)
+{
+	int n = epoll_wait(loop->epfd, loop->batch, LOOP_BATCH, ms);
+
+	if (loop->poll.max > 0 && n >= 0)
+		adaptive_poll_slept(&loop->poll, clock_monotonic() - began);
+	return n;
+}
+
+/* Events of the set, or -1 with errno; 0 also for what a watch has found. */
+static int wait_for_events(struct loop *loop, int ms)
+{
+	usec_t began;
+	int n = 0;
+
+	/* Who is ready now goes first. */
+	if (loop->watches || ms == 0)
+		n = epoll_wait(loop->epfd, loop->batch, LOOP_BATCH, 0);
+	if (n == 0 && ms != 0) {
+		began = loop->poll.max > 0 ? clock_monotonic() : 0;
+		if (!loop->watches || !poll_watches(loop, began, &n))
+			n = sleep_for(loop, ms, began);
+	} else if (n >= 0) {
+		(void)serve_watch(loop);
+	}
+	return n;
+}
+
 int loop_turn(struct loop *loop, int limit_ms)
 {
-	int n = epoll_wait(loop->epfd, loop->batch, LOOP_BATCH,
-			   loop->tasks ? 0 : wait_ms(loop, limit_ms));
+	int n = wait_for_events(loop, loop->tasks ? 0 : wait_ms(loop, limit_ms));
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno; /* signals and io_uring task work */

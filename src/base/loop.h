@@ -15,6 +15,7 @@
 
 #include <sys/epoll.h>
 
+#include "base/adaptive_poll.h"
 #include "base/cc.h"
 #include "base/clock.h"
 
@@ -47,13 +48,26 @@ struct loop_task { /* something that a whole turn's work needs once */
 	bool queued;		/* the loop's */
 };
 
+struct loop_watch;
+
+struct loop_watch { /* work that shows in memory before its event comes, or without one */
+	/* Cheap: no lock and no system call. */
+	bool (*ready)(const struct loop_watch *watch);
+	/* `found': it was ready. If not, the loop sleeps next: have the event sent now. */
+	void (*fn)(struct loop_watch *watch, bool found);
+	struct loop_watch *next; /* the loop's */
+	bool queued;		 /* the loop's */
+};
+
 enum { LOOP_BATCH = 32 };
 
 struct loop {
 	int epfd;
 	bool stopped;
-	struct loop_timer *timers; /* by due */
-	struct loop_task *tasks;   /* of the end of this turn */
+	struct loop_timer *timers;  /* by due */
+	struct loop_task *tasks;    /* of the end of this turn */
+	struct loop_watch *watches; /* oldest first */
+	struct adaptive_poll poll;
 	struct epoll_event batch[LOOP_BATCH];
 	int nbatch; /* entries of batch that are being dispatched */
 };
@@ -78,6 +92,24 @@ void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
  */
 void loop_at_turn_end(struct loop *loop, struct loop_task *task);
 void loop_task_cancel(struct loop *loop, struct loop_task *task);
+
+/*
+ * Lets the loop poll its watches, for so long at most, before it sleeps (adaptive_poll.h).
+ * 0, as after loop_init(): never. Of use where who makes the work runs on another processor.
+ */
+void loop_set_poll_max(struct loop *loop, usec_t max);
+
+/* Whether it would poll now. If not, loop_watch() only delays the event. */
+must_check bool loop_polls(const struct loop *loop);
+
+/*
+ * From the end of this turn `ready' is asked again and again, until it is, or until the loop
+ * is about to sleep; then `fn' is called, once. It may watch again only what was found. One
+ * that is queued already stays where it is.
+ */
+void loop_watch(struct loop *loop, struct loop_watch *watch);
+/* Whether it was queued: `fn' is not called then. */
+bool loop_unwatch(struct loop *loop, struct loop_watch *watch);
 
 /* One turn: waits at most `limit_ms' (-1: for ever), dispatches. -errno of epoll. */
 must_check int loop_turn(struct loop *loop, int limit_ms);

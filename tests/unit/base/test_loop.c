@@ -2,6 +2,7 @@
 #include "base/loop.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
 
@@ -309,6 +310,180 @@ TEST(run_ends_with_stop_or_an_error)
 	loop.stopped = false;
 	close(loop.epfd);
 	CHECK_EQ(loop_run(&loop), -EBADF);
+}
+
+/* --- watches --- */
+
+struct watched {
+	struct loop_watch watch;
+	unsigned work, found, given_up;
+	bool again;
+};
+
+static bool has_work(const struct loop_watch *watch)
+{
+	return __atomic_load_n(&container_of(watch, struct watched, watch)->work,
+			       __ATOMIC_ACQUIRE) > 0;
+}
+
+static void on_watch(struct loop_watch *watch, bool found)
+{
+	struct watched *w = container_of(watch, struct watched, watch);
+
+	CHECK(!watch->queued);
+	if (!found) {
+		w->given_up++;
+		return;
+	}
+	w->found++;
+	w->work--;
+	if (w->again)
+		loop_watch(&loop, watch);
+}
+
+#define WATCHED                                               \
+	{                                                     \
+		.watch = {.ready = has_work, .fn = on_watch } \
+	}
+
+/* As after sleeps that were short. */
+static void start_polling(usec_t usec)
+{
+	CHECK_EQ(loop_init(&loop), 0);
+	CHECK(!loop_polls(&loop));
+	loop_set_poll_max(&loop, usec);
+	CHECK(!loop_polls(&loop));
+	loop.poll.time = usec;
+	CHECK(loop_polls(&loop));
+}
+
+TEST(what_is_watched_is_found_without_an_event)
+{
+	struct watched w = WATCHED;
+
+	start_polling(USEC_PER_SEC);
+	loop_watch(&loop, &w.watch);
+	loop_watch(&loop, &w.watch);
+	w.work = 1;
+	CHECK_EQ(loop_turn(&loop, -1), 0);
+	CHECK_EQ(w.found, 1);
+	CHECK(!loop.watches);
+	loop_fini(&loop);
+}
+
+static void *work_later(void *arg)
+{
+	struct watched *w = arg;
+
+	usleep(2000);
+	__atomic_store_n(&w->work, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+TEST(what_comes_while_it_polls_is_found)
+{
+	struct watched w = WATCHED;
+	pthread_t thread;
+
+	start_polling(600 * USEC_PER_SEC);
+	loop_watch(&loop, &w.watch);
+	CHECK_EQ(pthread_create(&thread, NULL, work_later, &w), 0);
+	CHECK_EQ(loop_turn(&loop, -1), 0);
+	CHECK_EQ(w.found, 1);
+	CHECK_EQ(w.given_up, 0);
+	pthread_join(thread, NULL);
+	loop_fini(&loop);
+}
+
+TEST(a_watch_is_given_up_before_the_loop_sleeps)
+{
+	struct watched w[2] = { WATCHED, WATCHED };
+
+	start_polling(100);
+	loop_watch(&loop, &w[0].watch);
+	loop_watch(&loop, &w[1].watch);
+	CHECK_EQ(loop_turn(&loop, 1), 0);
+	CHECK_EQ(w[0].given_up, 1);
+	CHECK_EQ(w[1].given_up, 1);
+	CHECK(!loop.watches);
+	CHECK(!loop_polls(&loop)); /* the sleep was long */
+	loop_fini(&loop);
+}
+
+TEST(a_turn_that_does_not_sleep_keeps_its_watches)
+{
+	struct watched w = WATCHED;
+
+	start_polling(100);
+	loop_watch(&loop, &w.watch);
+	turn();
+	CHECK_EQ(w.given_up, 0);
+	w.work = 1;
+	turn();
+	CHECK_EQ(w.found, 1);
+	loop_fini(&loop);
+}
+
+TEST(unwatched_is_not_called)
+{
+	struct watched w[3] = { WATCHED, WATCHED, WATCHED };
+
+	start_polling(100);
+	for (unsigned i = 0; i < ARRAY_SIZE(w); i++)
+		loop_watch(&loop, &w[i].watch);
+	CHECK(loop_unwatch(&loop, &w[1].watch));
+	CHECK(!loop_unwatch(&loop, &w[1].watch));
+	CHECK_EQ(loop_turn(&loop, 1), 0);
+	CHECK_EQ(w[0].given_up, 1);
+	CHECK_EQ(w[1].given_up, 0);
+	CHECK_EQ(w[2].given_up, 1);
+	loop_fini(&loop);
+}
+
+/* Two that always have work take turns, and keep nobody from the epoll set. */
+TEST(watches_are_fair_to_each_other_and_to_events)
+{
+	struct watched w[2] = { WATCHED, WATCHED };
+
+	start_polling(USEC_PER_SEC);
+	make(&a, on_count);
+	for (unsigned i = 0; i < ARRAY_SIZE(w); i++) {
+		w[i].work = 1000;
+		w[i].again = true;
+		loop_watch(&loop, &w[i].watch);
+	}
+	for (unsigned i = 0; i < 50; i++)
+		CHECK_EQ(loop_turn(&loop, -1), 0);
+	CHECK_EQ(w[0].found, 25);
+	CHECK_EQ(w[1].found, 25);
+	fd_event_signal(a.src.fd);
+	CHECK_EQ(loop_turn(&loop, -1), 0);
+	CHECK_EQ(a.calls, 1);
+	loop_fini(&loop);
+}
+
+static void *signal_later(void *arg)
+{
+	usleep(2000);
+	fd_event_signal(*(int *)arg);
+	return NULL;
+}
+
+TEST(an_event_ends_the_polling)
+{
+	struct watched w = WATCHED;
+	pthread_t thread;
+
+	start_polling(600 * USEC_PER_SEC);
+	make(&a, on_count);
+	loop_watch(&loop, &w.watch);
+	CHECK_EQ(pthread_create(&thread, NULL, signal_later, &a.src.fd), 0);
+	while (a.calls == 0)
+		CHECK_EQ(loop_turn(&loop, -1), 0);
+	CHECK_EQ(w.given_up, 0);
+	CHECK(w.watch.queued);
+	pthread_join(thread, NULL);
+	loop_fini(&loop);
 }
 
 #ifdef WISP_FAULTS /* the places to fail exist in these builds only */
