@@ -181,15 +181,33 @@ static void finish_reset(struct vdev *dev)
 	pthread_cond_broadcast(&dev->reset_done);
 }
 
+/* While paused too: on_kick() then remembers it for the resume. */
+static void ask_for_kick(struct vdev *dev, struct vdev_queue *vq)
+{
+	if (is_running(dev) && virtq_arm(&vq->q))
+		fd_event_signal(vq->kick.fd);
+}
+
+/* While more chains come soon, a kick would cost the driver an exit and us a wake-up. */
+static bool poll_for_more(struct vdev *dev, struct vdev_queue *vq)
+{
+	if (!loop_polls(dev->loop) || dev->paused || !is_running(dev) || !vq->q.avail)
+		return false;
+	vq->peek = virtq_peek(&vq->q);
+	loop_watch(dev->loop, &vq->watch);
+	return true;
+}
+
 void vdev_flush(struct vdev *dev, unsigned queue, enum vdev_next next)
 {
 	struct vdev_queue *vq = &dev->queue[queue];
 
 	if (virtq_publish(&vq->q))
 		interrupt(dev, VDEV_ISR_QUEUE);
-	/* While paused too: on_kick() then remembers it for the resume. */
-	if (is_running(dev) && (next == VDEV_AGAIN || (next == VDEV_ON_KICK && virtq_arm(&vq->q))))
+	if (next == VDEV_AGAIN && is_running(dev))
 		fd_event_signal(vq->kick.fd);
+	else if (next == VDEV_ON_KICK && !poll_for_more(dev, vq))
+		ask_for_kick(dev, vq);
 	if (dev->resetting && inflight(dev) == 0)
 		finish_reset(dev);
 }
@@ -245,21 +263,44 @@ static void on_drain(struct loop_src *src, uint32_t events)
 
 /* --- loop ------------------------------------------------------------------ */
 
-static void on_kick(struct loop_src *src, uint32_t events)
+/* Lock held. */
+static void serve(struct vdev *dev, struct vdev_queue *vq)
 {
-	struct vdev_queue *vq = container_of(src, struct vdev_queue, kick);
-	struct vdev *dev = vq->dev;
 	unsigned queue = (unsigned)(vq - dev->queue);
 
-	(void)events;
-	vdev_lock(dev);
-	(void)fd_event_take(src->fd);
 	count(dev->count.kicks);
 	if (dev->paused)
 		dev->pending |= 1U << queue;
 	else if (is_running(dev))
 		dev->class->kick(dev, queue);
-	vdev_unlock(dev);
+}
+
+static void on_kick(struct loop_src *src, uint32_t events)
+{
+	struct vdev_queue *vq = container_of(src, struct vdev_queue, kick);
+
+	(void)events;
+	vdev_lock(vq->dev);
+	(void)fd_event_take(src->fd);
+	serve(vq->dev, vq);
+	vdev_unlock(vq->dev);
+}
+
+static bool has_more(const struct loop_watch *watch)
+{
+	return virtq_peek_moved(&container_of(watch, struct vdev_queue, watch)->peek);
+}
+
+static void on_watch(struct loop_watch *watch, bool found)
+{
+	struct vdev_queue *vq = container_of(watch, struct vdev_queue, watch);
+
+	vdev_lock(vq->dev);
+	if (found)
+		serve(vq->dev, vq);
+	else
+		ask_for_kick(vq->dev, vq);
+	vdev_unlock(vq->dev);
 }
 
 void vdev_pause(struct vdev *dev)
@@ -267,6 +308,10 @@ void vdev_pause(struct vdev *dev)
 	vdev_lock(dev);
 	if (!dev->paused) {
 		dev->paused = true;
+		/* Now: the ring is not written any more when the device is idle. */
+		for (unsigned i = 0; i < dev->class->nqueues; i++)
+			if (loop_unwatch(dev->loop, &dev->queue[i].watch))
+				ask_for_kick(dev, &dev->queue[i]);
 		dev->class->quiesce(dev);
 	}
 	vdev_unlock(dev);
@@ -342,7 +387,11 @@ int vdev_init(struct vdev *dev, const struct vdev_class *class, const struct vde
 	snprintf(dev->name, sizeof(dev->name), "%s", name);
 	init_lock(dev);
 	for (unsigned i = 0; i < class->nqueues; i++)
-		dev->queue[i] = (struct vdev_queue){ .dev = dev, .kick.fd = -1 };
+		dev->queue[i] = (struct vdev_queue){
+			.dev = dev,
+			.kick.fd = -1,
+			.watch = { .ready = has_more, .fn = on_watch },
+		};
 	r = init_src(&dev->drain, on_drain);
 	for (unsigned i = 0; i < class->nqueues && r == 0; i++)
 		r = init_src(&dev->queue[i].kick, on_kick);
@@ -378,8 +427,10 @@ void vdev_destroy(struct vdev *dev)
 		return;
 	if (dev->loop) {
 		loop_remove(dev->loop, &dev->drain);
-		for (unsigned i = 0; i < dev->class->nqueues; i++)
+		for (unsigned i = 0; i < dev->class->nqueues; i++) {
 			loop_remove(dev->loop, &dev->queue[i].kick);
+			(void)loop_unwatch(dev->loop, &dev->queue[i].watch);
+		}
 	}
 	fini(dev);
 	dev->class->destroy(dev);

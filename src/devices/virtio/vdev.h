@@ -94,10 +94,12 @@ struct vdev_class {
 
 struct vdev_queue {
 	struct vdev *dev;
-	struct loop_src kick; /* fd is ours */
-	struct virtq_cfg cfg; /* (L) */
-	bool ready;	      /* (L) */
-	struct virtq q;	      /* (L) runs from DRIVER_OK to reset */
+	struct loop_src kick;	 /* fd is ours */
+	struct virtq_cfg cfg;	 /* (L) */
+	bool ready;		 /* (L) */
+	struct virtq q;		 /* (L) runs from DRIVER_OK to reset */
+	struct loop_watch watch; /* loop: looks for chains that come without a kick */
+	struct virtq_peek peek;	 /* what the watch looks at */
 };
 
 /* Counters of the device that the life cycle adds to; each may be NULL. */

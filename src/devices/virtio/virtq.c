@@ -301,6 +301,17 @@ bool virtq_arm(struct virtq *q)
 	return load_relaxed(&q->avail->idx) != q->next_avail;
 }
 
+struct virtq_peek virtq_peek(const struct virtq *q)
+{
+	return (struct virtq_peek){ .idx = &q->avail->idx, .seen = q->next_avail };
+}
+
+bool virtq_peek_moved(const struct virtq_peek *peek)
+{
+	/* Only a hint: virtq_pop() loads it again. */
+	return load_relaxed(peek->idx) != peek->seen;
+}
+
 uint16_t virtq_arm_next(struct virtq *q)
 {
 	if (q->event_idx) {

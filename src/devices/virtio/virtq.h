@@ -101,6 +101,17 @@ must_check bool virtq_publish(struct virtq *q);
 must_check bool virtq_arm(struct virtq *q);
 
 /*
+ * What the driver's index says, for a look at it without the lock: the memory is there for
+ * as long as the guest's is. Of a queue that runs.
+ */
+struct virtq_peek {
+	const uint16_t *idx;
+	uint16_t seen; /* popped so far */
+};
+must_check struct virtq_peek virtq_peek(const struct virtq *q);
+must_check bool virtq_peek_moved(const struct virtq_peek *peek);
+
+/*
  * Asks for a kick by the next entry that the driver adds, whatever waits already; what
  * avail->idx says now. Of a queue that runs.
  */

@@ -105,6 +105,116 @@ TEST(resume_raises_an_interrupt_that_nobody_took)
 	unplug();
 }
 
+/* --- polling ------------------------------------------------------------------ */
+
+enum { AVAIL_EVENT = Q_USED + 4 + 8 * Q_SIZE, LONG = 600 * USEC_PER_SEC };
+
+/* A device that has popped the first of the buffers and polls for the next. */
+static void poll_after_one(void)
+{
+	plug_fake();
+	run_device(VIRTIO_F_EVENT_IDX);
+	loop_set_poll_max(&loop, LONG);
+	loop.poll.time = LONG;
+	offer_buffer(0);
+	kick();
+	CHECK_EQ(fake->kicked[0], 1);
+	CHECK_EQ(fake->nheld, 1);
+}
+
+static uint16_t wants_kick_at(void)
+{
+	return get16(AVAIL_EVENT);
+}
+
+TEST(a_queue_that_is_polled_needs_no_kick)
+{
+	poll_after_one();
+	CHECK_EQ(wants_kick_at(), 0);
+	offer_buffer(1);
+	CHECK_EQ(loop_turn(&loop, -1), 0);
+	CHECK_EQ(fake->nheld, 2);
+	CHECK_EQ(counter_get(&fake->kicks), 2);
+	fake_complete();
+	unplug();
+}
+
+TEST(a_kick_is_asked_for_before_the_loop_sleeps)
+{
+	poll_after_one();
+	loop.poll.time = 1;
+	CHECK_EQ(loop_turn(&loop, 1), 0);
+	CHECK_EQ(wants_kick_at(), 1);
+	CHECK(!loop.watches);
+	offer_buffer(1);
+	kick();
+	CHECK_EQ(fake->nheld, 2);
+	fake_complete();
+	unplug();
+}
+
+TEST(a_pause_ends_the_polling_and_asks_for_a_kick)
+{
+	poll_after_one();
+	vdev_pause(&fake->vdev);
+	CHECK_EQ(wants_kick_at(), 1);
+	CHECK(!loop.watches);
+	fake_complete();
+	CHECK(vdev_idle(&fake->vdev));
+	offer_buffer(1);
+	settle();
+	CHECK_EQ(fake->kicked[0], 1);
+	vdev_resume(&fake->vdev);
+	settle();
+	CHECK_EQ(fake->nheld, 1);
+	fake_complete();
+	unplug();
+}
+
+TEST(what_came_just_before_a_pause_waits_for_the_resume)
+{
+	poll_after_one();
+	offer_buffer(1);
+	vdev_pause(&fake->vdev);
+	fake_complete();
+	settle();
+	CHECK_EQ(fake->kicked[0], 1);
+	vdev_resume(&fake->vdev);
+	settle();
+	CHECK_EQ(fake->nheld, 1);
+	fake_complete();
+	unplug();
+}
+
+TEST(a_reset_leaves_the_polling_nothing_to_do)
+{
+	poll_after_one();
+	fake_complete();
+	settle();
+	wr(R_STATUS, 0);
+	put16(Q_AVAIL + 2, 77);
+	loop.poll.time = 1;
+	CHECK_EQ(loop_turn(&loop, 1), 0);
+	CHECK_EQ(fake->kicked[0], 2); /* by its completion */
+	run_device(VIRTIO_F_EVENT_IDX);
+	offer_buffer(0);
+	kick();
+	CHECK_EQ(fake->nheld, 1);
+	fake_complete();
+	unplug();
+}
+
+TEST(a_device_may_go_while_it_is_polled)
+{
+	poll_after_one();
+	fake_complete();
+	settle();
+	CHECK(loop.watches);
+	unplug_device();
+	CHECK(!loop.watches);
+	loop_fini(&loop);
+}
+
 /* --- reset with work in flight ------------------------------------------------ */
 
 static void *reset_it(void *arg)
