@@ -14,6 +14,7 @@ struct uring {
 	struct loop *loop;
 	struct loop_src src;	 /* completions */
 	struct loop_task submit; /* at the end of the turn */
+	struct loop_watch watch; /* completions too, while the loop does not sleep */
 	struct loop_timer retry; /* when the kernel could not take what there is */
 	unsigned depth;
 	unsigned inflight;
@@ -100,6 +101,8 @@ static int refused(int r, struct err *e)
 
 static void reap(struct loop_src *src, uint32_t events);
 static void submit(struct loop_task *task);
+static bool has_completion(const struct loop_watch *watch);
+static void on_watch(struct loop_watch *watch, bool found);
 
 static void on_retry(struct loop_timer *timer)
 {
@@ -126,6 +129,7 @@ int uring_create(const struct uring_cfg *cfg, struct loop *loop, struct uring **
 	u->loop = loop;
 	u->depth = cfg->depth;
 	u->submit.fn = submit;
+	u->watch = (struct loop_watch){ .ready = has_completion, .fn = on_watch };
 	u->retry.fn = on_retry;
 	u->src = (struct loop_src){ .fd = u->ring.ring_fd, .events = EPOLLIN, .fn = reap };
 	r = p.sq_entries < 2 * cfg->depth ? -ENOSPC : set_up(u, cfg->files);
@@ -146,6 +150,7 @@ void uring_destroy(struct uring *ring)
 	assert(ring->inflight == 0);
 	loop_task_cancel(ring->loop, &ring->submit);
 	loop_timer_cancel(ring->loop, &ring->retry);
+	(void)loop_unwatch(ring->loop, &ring->watch);
 	loop_remove(ring->loop, &ring->src);
 	io_uring_queue_exit(&ring->ring);
 	free(ring);
@@ -178,6 +183,8 @@ static void submit(struct loop_task *task)
 		loop_timer_set(u->loop, &u->retry, clock_monotonic() + RETRY_USEC);
 	else
 		u->cancels = 0;
+	if (loop_polls(u->loop))
+		loop_watch(u->loop, &u->watch);
 }
 
 /*
@@ -261,12 +268,10 @@ void uring_cancel(struct uring *ring, struct uring_op *op)
 	finish(sqe, NULL); /* the cancel's own completion tells nobody anything */
 }
 
-static void reap(struct loop_src *src, uint32_t events)
+static void take_completions(struct uring *u)
 {
-	struct uring *u = container_of(src, struct uring, src);
 	struct io_uring_cqe *cqe;
 
-	(void)events;
 	for (unsigned n = 0; n < REAP_BUDGET && io_uring_peek_cqe(&u->ring, &cqe) == 0; n++) {
 		struct uring_op *op = io_uring_cqe_get_data(cqe);
 		int res = cqe->res;
@@ -277,6 +282,28 @@ static void reap(struct loop_src *src, uint32_t events)
 		u->inflight--;
 		op->done(op, res);
 	}
+}
+
+static void reap(struct loop_src *src, uint32_t events)
+{
+	(void)events;
+	take_completions(container_of(src, struct uring, src));
+}
+
+static bool has_completion(const struct loop_watch *watch)
+{
+	return io_uring_cq_ready(&container_of(watch, struct uring, watch)->ring) > 0;
+}
+
+static void on_watch(struct loop_watch *watch, bool found)
+{
+	struct uring *u = container_of(watch, struct uring, watch);
+
+	if (!found)
+		return; /* their event comes by itself */
+	take_completions(u);
+	if (u->inflight > 0)
+		loop_watch(u->loop, &u->watch);
 }
 
 int uring_try(struct uring *ring, uint8_t opcode, bool fixed_file)

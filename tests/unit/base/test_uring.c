@@ -88,6 +88,26 @@ TEST(moves_data_and_syncs)
 	stop();
 }
 
+TEST(completions_are_polled_for)
+{
+	char in[4096];
+	struct iovec iov = { in, sizeof(in) };
+
+	start();
+	loop_set_poll_max(&loop, 600 * USEC_PER_SEC);
+	loop.poll.time = loop.poll.max;
+	CHECK_EQ(uring_set_file(ring, 0, make_file(sizeof(in))), 0);
+	for (unsigned round = 0; round < 100; round++) {
+		calls[0].called = false;
+		uring_readv(ring, &calls[0].op, 0, &iov, 1, 0);
+		turn_until_idle();
+		CHECK_EQ(calls[0].res, sizeof(in));
+	}
+	/* One that is watched for and never comes, and a ring that goes. */
+	CHECK_EQ(loop_turn(&loop, 0), 0);
+	stop();
+}
+
 TEST(allocates_and_punches)
 {
 	struct stat before, after;
