@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options -> wire the layers -> isolate -> loop -> end. */
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,6 +46,7 @@ enum { /* exit statuses of the contract, 4.8 */
 enum {
 	CONFIG_FILE_MAX = 1 << 20, /* bytes */
 	FLUSH_LIMIT_MS = 200,	   /* for the last line of metrics and a reader that is slow */
+	POLL_MAX_USEC = 64,	   /* about what a disk that is fast takes */
 };
 
 /* What lives as long as the process; torn down in finish(). */
@@ -242,6 +244,18 @@ static int choose_isolation(struct process *p, struct err *e)
 	return r;
 }
 
+/* Polling is of use where the loop has a processor beside a vCPU's. */
+static usec_t poll_max(const struct options *opt)
+{
+	cpu_set_t set;
+
+	if (opt->poll_max_us != OPTIONS_POLL_AS_HOST)
+		return opt->poll_max_us;
+	if (sched_getaffinity(0, sizeof(set), &set) < 0 || CPU_COUNT(&set) < 2)
+		return 0;
+	return POLL_MAX_USEC;
+}
+
 static int wire(struct process *p, struct err *e)
 {
 	struct vmm_cfg vmm = { .id = p->opt.id,
@@ -263,6 +277,7 @@ static int wire(struct process *p, struct err *e)
 	if (r < 0)
 		return err_set(e, ERR_INTERNAL, r, "epoll: %s", strerror(-r));
 	p->has_loop = true;
+	loop_set_poll_max(&p->loop, poll_max(&p->opt));
 	/* A shell's background job would be stopped by the first look at its terminal. */
 	if (!term_in_background(STDIN_FILENO))
 		p->console_in = fd_input_of(STDIN_FILENO);

@@ -62,6 +62,8 @@ static const struct option {
 	  "accepted for Firecracker's clients; devices stay on virtio-mmio" },
 	{ "--http-api-max-payload-size", OPT_U64, AT(max_payload), "BYTES",
 	  "largest body of a request [51200]" },
+	{ "--poll-max-us", OPT_U64, AT(poll_max_us), "US",
+	  "how long devices poll for work before they sleep; 0: never [64]" },
 	{ "--fd", OPT_FD, 0, "NAME=N",
 	  "hand descriptor N over to requests that say NAME; may be repeated" },
 	{ "--fd-sock", OPT_STRING, AT(fd_sock), "PATH",
@@ -202,6 +204,10 @@ static int check(struct options *opt, struct err *e)
 			"Invalid value for argument '--http-api-max-payload-size': it must be "
 			"1 to %u",
 			UINT32_MAX);
+	if (opt->poll_max_us != OPTIONS_POLL_AS_HOST && opt->poll_max_us > OPTIONS_POLL_LIMIT_US)
+		return err_set(e, ERR_INVALID, -ERANGE,
+			       "Invalid value for argument '--poll-max-us': it must be 0 to %u",
+			       OPTIONS_POLL_LIMIT_US);
 	if (opt->mmds_limit == MMDS_LIMIT_AS_PAYLOAD)
 		opt->mmds_limit = opt->max_payload;
 	if (opt->mmds_limit > UINT32_MAX)
@@ -224,6 +230,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct err
 		.id = OPTIONS_ID_DEFAULT,
 		.max_payload = API_MAX_PAYLOAD_DEFAULT,
 		.ready_fd = OPTIONS_NO_FD,
+		.poll_max_us = OPTIONS_POLL_AS_HOST,
 		.mmds_limit = MMDS_LIMIT_AS_PAYLOAD,
 		.logger = { .level = LOG_INFO },
 	};

@@ -14,6 +14,8 @@
 #define OPTIONS_SOCKET_DEFAULT "/run/firecracker.socket"
 #define OPTIONS_NO_FD	       UINT64_MAX
 #define OPTIONS_ID_DEFAULT     "anonymous-instance"
+#define OPTIONS_POLL_AS_HOST   UINT64_MAX
+#define OPTIONS_POLL_LIMIT_US  1000
 #define OPTIONS_FDS_MAX	       32
 
 struct options { /* strings point into argv */
@@ -37,6 +39,7 @@ struct options { /* strings point into argv */
 	struct conf_metrics metrics;
 	uint64_t ready_fd;    /* OPTIONS_NO_FD: none */
 	uint64_t max_payload; /* bytes of a request */
+	uint64_t poll_max_us; /* OPTIONS_POLL_AS_HOST: not given */
 	uint64_t mmds_limit;  /* bytes of metadata */
 	unsigned nfds;
 	const char *fd[OPTIONS_FDS_MAX]; /* values of --fd, as they are */

@@ -55,7 +55,8 @@ def test_help(tmp_path, option):
     (["--id", "a_b"], ""), (["--id", "a b"], ""), (["--id", "x" * 65], ""),
     (["--no-api"], "--config-file"), (["--level", "Loud"], "Loud"), (["-x"], "-x"),
     (["--id=a"], "--id=a"), (["--no-seccomp", "--no-seccomp"], "--no-seccomp"),
-    (["--version", "--version"], "--version"),
+    (["--version", "--version"], "--version"), (["--poll-max-us", "-1"], "--poll-max-us"),
+    (["--poll-max-us", "1001"], "it must be 0 to 1000"),
 ])
 def test_bad_arguments(tmp_path, args, text):
     status, output = run(tmp_path, *args)
@@ -125,7 +126,8 @@ def test_every_option_of_firecracker_is_taken(start_wisp, tmp_path):
 @pytest.mark.parametrize("option", [
     "--api-sock", "--id", "--seccomp-filter", "--start-time-us", "--start-time-cpu-us",
     "--parent-cpu-time-us", "--config-file", "--metadata", "--log-path", "--level", "--module",
-    "--metrics-path", "--describe-snapshot", "--http-api-max-payload-size", "--mmds-size-limit"])
+    "--metrics-path", "--describe-snapshot", "--http-api-max-payload-size", "--mmds-size-limit",
+    "--poll-max-us"])
 def test_options_that_take_a_value(tmp_path, option):
     status, output = run(tmp_path, option)
     assert status == BAD_ARGUMENTS

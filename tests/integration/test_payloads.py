@@ -30,6 +30,19 @@ def test_payload(guest, mem, tmp_path, start_wisp):
     assert guest.log in vm.log()
 
 
+@pytest.mark.area("block", "payloads")
+@pytest.mark.anykvm
+@pytest.mark.parametrize("usec", [0, 1000])
+def test_devices_that_poll_never_or_long(usec, tmp_path, start_wisp):
+    guest = next(each for each in payload.every() if each.name == "block-rw")
+    drives, _ = payload.devices(guest.devices, tmp_path)
+    config = config_file(tmp_path, guest.image, f"mem_mib={guest.mem[0]}", drives=drives,
+                         mem=guest.mem[0])
+    vm = start_wisp("--no-api", "--config-file", config, "--poll-max-us", usec, api=False)
+    assert vm.wait(guest.timeout) == guest.exit, vm.log()[-1500:]
+    assert "PASS" in vm.console() and "FAIL" not in vm.console(), vm.console()
+
+
 @pytest.mark.area("payloads")
 @pytest.mark.anykvm
 def test_a_failing_payload_fails(tmp_path, start_wisp):
