@@ -9,11 +9,13 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from framework import host, payload
+from framework.http import Api
 from framework.jail import Jail
 
 pytestmark = [pytest.mark.area("jail"), pytest.mark.anykvm,
@@ -22,6 +24,7 @@ pytestmark = [pytest.mark.area("jail"), pytest.mark.anykvm,
 DEBUG = host.TOP / "build" / "debug" / "wisp"
 USER = 30124
 BY_FILTER, REFUSED, SUCCEEDED, FILE_SIZE = 148, 42, 43, 151
+MEMORY = 24 << 20  # above what such a monitor needs, and soon full
 
 # attack -> the call that the filter of every kind of thread denies
 DENIED = {
@@ -43,10 +46,10 @@ WITHOUT_FILTER = [*NOT_THERE, "make-device", "trace-parent", "read-parent", "sig
                   "regain-root"]
 
 
-def attack(where, kind, name, *args, options=()):
-    """Exit status and all that was said."""
+def furnished(where, name, options=()):
+    """A jail with the configuration /c.json of a guest that does nothing."""
     assert DEBUG.exists(), f"{DEBUG} is not built: make MODE=debug"
-    place = Jail(where, DEBUG, "a", USER, USER, options)
+    place = Jail(where, DEBUG, name, USER, USER, options)
     place.readable = []
     place.root.mkdir(parents=True, exist_ok=True)
     shutil.copy(payload.image("idle"), place.root / "idle")
@@ -56,6 +59,12 @@ def attack(where, kind, name, *args, options=()):
     (place.root / "c.json").write_text(json.dumps({
         "boot-source": {"kernel_image_path": "/idle"}, "drives": [],
         "machine-config": {"vcpu_count": 1, "mem_size_mib": 128}}))
+    return place
+
+
+def attack(where, kind, name, *args, options=()):
+    """Exit status and all that was said."""
+    place = furnished(where, "a", options)
     words = place.words(["--config-file", "/c.json", "--attack", f"{kind}:{name}", *args])
     try:
         done = subprocess.run(words, executable=DEBUG, stdin=subprocess.DEVNULL,
@@ -113,14 +122,31 @@ def test_a_file_is_bounded(tmp_path):
     assert status == FILE_SIZE, said
 
 
+ABOVE = Path("/sys/fs/cgroup/wisp-attack")
+
+
+def remove_cgroups(*names):
+    for path in (*[ABOVE / name for name in names], ABOVE):
+        if path.exists():
+            path.rmdir()
+
+
 def in_a_cgroup(tmp_path, name, value, *args):
     try:
         return attack(tmp_path, "vmm", name, *args,
-                      options=["--cgroup", value, "--parent-cgroup", "wisp-attack"])
+                      options=["--cgroup", value, "--parent-cgroup", ABOVE.name])
     finally:
-        for path in ("wisp-attack/a", "wisp-attack"):
-            if (Path("/sys/fs/cgroup") / path).exists():
-                (Path("/sys/fs/cgroup") / path).rmdir()
+        remove_cgroups("a")
+
+
+def killed_for_memory(cgroup):
+    """How many processes the kernel has ended because this cgroup was full."""
+    lines = (cgroup / "memory.events").read_text().splitlines()
+    return int(dict(line.split() for line in lines)["oom_kill"])
+
+
+def is_running(api):
+    return api.path.exists() and api.get("/").json["state"] == "Running"
 
 
 CGROUPS = pytest.mark.skipif(not Path("/sys/fs/cgroup/cgroup.controllers").exists(),
@@ -128,10 +154,33 @@ CGROUPS = pytest.mark.skipif(not Path("/sys/fs/cgroup/cgroup.controllers").exist
 
 
 @CGROUPS
-@pytest.mark.soak  # an emulated host takes minutes to fill it
 def test_memory_is_bounded(tmp_path):
-    status, said = in_a_cgroup(tmp_path, "fill-memory", "memory.max=200003584")
-    assert status == -9, said
+    """Who takes all memory is ended, and nobody else: a second microVM goes on."""
+    options = ["--parent-cgroup", ABOVE.name, "--cgroup", f"memory.max={MEMORY}"]
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    place = furnished(tmp_path / "second", "b", options)
+    neighbour = subprocess.Popen(place.words(["--config-file", "/c.json"]), executable=DEBUG,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+    try:
+        api = Api(place.root / "run" / "firecracker.socket")
+        end = time.monotonic() + host.deadline(15)
+        while not is_running(api) and time.monotonic() < end and neighbour.poll() is None:
+            time.sleep(0.02)
+        assert is_running(api)
+        status, said = attack(tmp_path / "first", "vmm", "fill-memory", options=options)
+        assert status == -9, said
+        assert killed_for_memory(ABOVE / "a") == 1
+        assert killed_for_memory(ABOVE / "b") == 0
+        assert neighbour.poll() is None
+        for state in ("Paused", "Resumed"):
+            assert api.patch("/vm", {"state": state}).status == 204
+        assert is_running(api)
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+        remove_cgroups("a", "b")
 
 
 @CGROUPS
