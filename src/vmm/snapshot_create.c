@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/snapshot_create.h"
 
-#include <string.h>
-
 #include "base/events.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -43,7 +41,9 @@ static int open_files(struct snapshot_job *job, struct err *e)
 	if (r < 0)
 		return err_wrap(e, "Cannot write memory file");
 	r = snap_target_open(&job->state_file, job->conf.snapshot_path, e);
-	return r < 0 ? err_wrap(e, "Cannot write state file") : 0;
+	if (r < 0)
+		return err_wrap(e, "Cannot write state file");
+	return snap_check_apart(&job->memory_file, &job->state_file, e);
 }
 
 static int begin(struct snapshot_job *job, struct vmm *vmm, struct err *e)
@@ -69,10 +69,6 @@ static int check(const struct vmm *vmm, const struct conf_snapshot_create *conf,
 		return err_set(e, ERR_STATE, -EBUSY,
 			       "Cannot save the microVM state: Operation not allowed: save/restore "
 			       "unavailable while running");
-	if (strcmp(conf->snapshot_path, conf->mem_file_path) == 0)
-		return err_set(e, ERR_INVALID, -EINVAL,
-			       "`snapshot_path` and `mem_file_path` are the same file: a snapshot "
-			       "is two");
 	if (conf->snapshot_type == CONF_SNAPSHOT_DIFF)
 		return err_set(e, ERR_INVALID, -EOPNOTSUPP,
 			       "snapshot_type `Diff` is not part of this version of wisp; use "

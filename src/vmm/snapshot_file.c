@@ -97,6 +97,21 @@ int snap_target_open(struct snap_target *t, const char *path, struct err *e)
 		    r, e);
 }
 
+int snap_check_apart(const struct snap_target *memory, const struct snap_target *state,
+		     struct err *e)
+{
+	struct stat m, s;
+
+	if (strcmp(memory->name, state->name) != 0)
+		return 0;
+	if (fstat(memory->dir_fd, &m) < 0 || fstat(state->dir_fd, &s) < 0)
+		return fail(state, "the file's folder cannot be looked at", -errno, e);
+	if (m.st_dev != s.st_dev || m.st_ino != s.st_ino)
+		return 0;
+	return err_set(e, ERR_INVALID, -EINVAL,
+		       "`snapshot_path` and `mem_file_path` are the same file: a snapshot is two");
+}
+
 void snap_target_drop(struct snap_target *t)
 {
 	if (t->temp[0])

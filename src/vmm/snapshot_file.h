@@ -29,6 +29,10 @@ struct snap_target {
 /* A folder, a device, a place that cannot be written: refused, and nothing is there. */
 must_check int snap_target_open(struct snap_target *t, const char *path, struct err *e);
 
+/* -EINVAL: both are one place, however it was spelt. */
+must_check int snap_check_apart(const struct snap_target *memory, const struct snap_target *state,
+				struct err *e);
+
 /* Removes what is beside its place; again is fine. */
 void snap_target_drop(struct snap_target *t);
 

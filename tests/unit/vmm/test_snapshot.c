@@ -268,6 +268,8 @@ TEST(errors_of_create_name_the_file)
 		   "Is a directory *");
 	snprintf(state_path, sizeof(state_path), "%s", memory_path);
 	CHECK_EQ(create(), -EINVAL);
+	snprintf(state_path, sizeof(state_path), "%s/./mem", dir);
+	CHECK_EQ(create(), -EINVAL);
 	expect_msg("one", action.err.msg,
 		   "Create snapshot error: `snapshot_path` and `mem_file_path` are the same file: "
 		   "a snapshot is two");

@@ -59,6 +59,8 @@ static int write_both(const char *text)
 	if (r == 0)
 		r = snap_target_open(&state, state_path, &err);
 	if (r == 0)
+		r = snap_check_apart(&memory, &state, &err);
+	if (r == 0)
 		r = snap_target_write(&memory, text, strlen(text), &err);
 	if (r == 0)
 		r = snap_target_write(&state, text, strlen(text), &err);
@@ -209,6 +211,29 @@ TEST(a_link_is_replaced_and_not_followed)
 	CHECK_EQ(write_both("new"), 0);
 	holds(memory_path, "new");
 	end(2);
+}
+
+/* Two spellings of one place: the second file would take the first one's, which is then lost. */
+TEST(one_place_has_many_names)
+{
+	unsigned descriptors;
+	char link[64];
+
+	begin();
+	descriptors = open_descriptors();
+	put(memory_path, "old");
+	snprintf(state_path, sizeof(state_path), "%s/./mem", dir);
+	CHECK_EQ(write_both("new"), -EINVAL);
+	expect_msg("dot", err.msg,
+		   "`snapshot_path` and `mem_file_path` are the same file: a snapshot is two");
+	snprintf(link, sizeof(link), "%s.link", dir);
+	CHECK_EQ(symlink(dir, link), 0);
+	snprintf(state_path, sizeof(state_path), "%s/mem", link);
+	CHECK_EQ(write_both("new"), -EINVAL);
+	CHECK_EQ(unlink(link), 0);
+	holds(memory_path, "old");
+	CHECK_EQ(open_descriptors(), descriptors);
+	end(1);
 }
 
 TEST(a_read_only_folder)
