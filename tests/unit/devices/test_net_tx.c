@@ -175,6 +175,37 @@ TEST(a_frame_that_is_lost_is_counted)
 	unplug_nic();
 }
 
+static int send_to_nothing(struct net_backend *b, const struct iovec *iov, unsigned n, size_t len)
+{
+	(void)b;
+	(void)iov;
+	(void)n;
+	(void)len;
+	return -EBADFD;
+}
+
+/* As the kernel tells of a tap that was deleted: EPOLLERR, and never EPOLLOUT. */
+TEST(a_back_end_that_ends_while_it_is_full)
+{
+	struct net_backend *b = wire_backend();
+	unsigned out = 0;
+
+	plug_nic_on(b, NULL);
+	run_nic(0);
+	while (out == 0) {
+		for (uint16_t i = 0; i < Q_SIZE; i++)
+			offer_frame(i, 3000, (uint8_t)i);
+		kick_queue(NET_TX);
+		out = Q_SIZE - ring_take(&txq);
+	}
+	wire_class.send = send_to_nothing;
+	net_on_ready(b, EPOLLERR);
+	settle();
+	CHECK_EQ(ring_take(&txq), out);
+	CHECK_EQ(M(tx_fails), out);
+	unplug_nic();
+}
+
 TEST(another_source_address_is_counted)
 {
 	static const struct net_cfg cfg = { .has_mac = true, .mac = { 6, 5, 4, 3, 2, 1 } };

@@ -195,7 +195,8 @@ void net_on_ready(struct net_backend *b, uint32_t events)
 		counter_inc(&net->metrics.rx_tap_event_count);
 	if (events & (EPOLLERR | EPOLLHUP))
 		b->class->broken(b);
-	if (events & EPOLLOUT) {
+	/* Of what has ended nobody will say that it can be written. */
+	if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
 		net->tx.blocked = b->class->flush && b->class->flush(b) == -EAGAIN;
 		net_tx_run(net);
 	}
