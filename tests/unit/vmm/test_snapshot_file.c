@@ -217,7 +217,7 @@ TEST(a_link_is_replaced_and_not_followed)
 TEST(one_place_has_many_names)
 {
 	unsigned descriptors;
-	char link[64];
+	char link[32];
 
 	begin();
 	descriptors = open_descriptors();
