@@ -5,15 +5,19 @@ firecracker-go-sdk, firectl, firecracker-containerd, Kata Containers (contract, 
 import json
 import os
 import re
+import select
+import shutil
 import signal
+import socket
 import stat
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from framework import host, payload, wisp as wisp_module
+from framework import host, jail, network, payload, wisp as wisp_module
 from framework.guest import leave
 from framework.http import Api
 
@@ -257,12 +261,16 @@ def test_kata_reads_the_version(tmp_path):
     assert tuple(int(n) for n in word.split(".")) >= (0, 21, 1)
 
 
-def kata_config(where, kernel, args, metrics, log, more=None):
-    """fcConfig.json, with its nulls, its deprecated field and its pool of empty drives."""
+def kata_config(where, kernel, args, metrics, log, more=None, seen=None, nets=()):
+    """fcConfig.json, with its nulls, its deprecated field and its pool of empty drives.
+
+    seen: what the monitor calls that folder; by default as it is called here.
+    """
+    seen = seen or where
     drives = []
     for n in range(8):
         (where / f"drive{n}").touch()
-        drives.append({"drive_id": f"drive{n}", "path_on_host": str(where / f"drive{n}"),
+        drives.append({"drive_id": f"drive{n}", "path_on_host": str(seen / f"drive{n}"),
                        "is_root_device": False, "is_read_only": False, "rate_limiter": None,
                        "partuuid": None})
     path = where / "fcConfig.json"
@@ -271,12 +279,12 @@ def kata_config(where, kernel, args, metrics, log, more=None):
                         **({"initrd_path": str(more)} if more else {})},
         "machine-config": {"vcpu_count": 1, "mem_size_mib": 256, "smt": False,
                            "cpu_template": None},
-        "vsock": {"guest_cid": 3, "uds_path": str(where / "kata.hvsock"), "vsock_id": "root"},
+        "vsock": {"guest_cid": 3, "uds_path": str(seen / "kata.hvsock"), "vsock_id": "root"},
         "logger": {"log_path": log, "level": "Debug", "show_level": False,
                    "show_log_origin": False},
         "metrics": {"metrics_path": metrics},
         "drives": drives,
-        "network-interfaces": [],
+        "network-interfaces": list(nets),
     }))
     return path
 
@@ -334,6 +342,192 @@ def test_kata_guest_without_acpi(start_wisp, disk, tmp_path):
     assert vm.run("mount -t ext4 -o ro /dev/vdc /mnt && ls /mnt/SHA256SUMS && umount /mnt") == \
         "/mnt/SHA256SUMS"
     leave(vm)
+
+
+# --- through the jailer, with a tap in a network namespace ---
+
+ADDRESSES = bytes.fromhex("020000000001" "020000000002" "88b5")  # what net-peer.c talks with
+ETHERTYPE = 0x88b5
+
+
+class Network:
+    """A namespace with a tap by name, which only a monitor that has entered it can open."""
+
+    def __init__(self, where):
+        inside = network.Namespace()
+        try:
+            self.tap = network.Tap()
+            self.path = where / "netns"
+            self._held = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            self.path.symlink_to(f"/proc/{os.getpid()}/fd/{self._held}")
+            self._wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE))
+            self._wire.bind((self.tap.name, ETHERTYPE))
+            self._wire.settimeout(0.5)
+        finally:
+            inside.close()
+
+    def expect_echo(self):
+        """The guest gives a frame back; one that it was not ready for is sent again."""
+        data = ADDRESSES + b"E" + os.urandom(100)
+        end = time.monotonic() + host.deadline(60)
+        while True:
+            assert time.monotonic() < end, "no frame came back"
+            try:
+                self._wire.send(data)
+                if self._wire.recv(2048) == data:
+                    return
+            except OSError:  # a timeout; EIO or ENOBUFS while nobody reads
+                time.sleep(0.05)
+
+    def close(self):
+        self._wire.close()
+        os.close(self._held)  # the tap goes with its namespace
+
+
+class InJail:
+    """The jailer as clients start it, and what they find by the names of its folders."""
+
+    def __init__(self, where, net, uid, options, files):
+        self.jail = jail.Jail(where, wisp_module.BINARY, "b2c3-4d5e", uid, uid,
+                              ["--netns", net.path, *options])
+        self.root, self.uid, self.output = self.jail.root, uid, where / "output.txt"
+        self.root.mkdir(parents=True)
+        for name, source in files.items():
+            shutil.copy(source, self.root / name)
+            self.own(self.root / name)
+        self.process = None
+
+    def own(self, path):
+        os.chown(path, self.uid, self.uid)
+        return path
+
+    def fifo(self, name):
+        made = Fifo(self.root / name)
+        self.own(self.root / name)
+        return made
+
+    def begin(self, *args):
+        with open(self.output, "wb") as out:
+            self.process = subprocess.Popen(
+                self.jail.words(args), executable=wisp_module.BINARY, stdin=subprocess.DEVNULL,
+                stdout=out, stderr=subprocess.STDOUT)
+
+    def wait_for_socket(self):
+        path = self.root / "run" / "firecracker.socket"
+        end = time.monotonic() + host.deadline(10)
+        while not path.exists():
+            assert self.process.poll() in (None, 0) and time.monotonic() < end, \
+                self.output.read_text(errors="replace")
+            time.sleep(0.01)
+        return path
+
+    def monitor(self):
+        """Its pid, if it lives and is this jail's."""
+        try:
+            pid = self.jail.pid()
+            return pid if os.path.samefile(f"/proc/{pid}/root", self.root) else None
+        except (OSError, ValueError):
+            return None
+
+    def terminate(self):
+        pidfd = os.pidfd_open(self.monitor())
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+            assert select.select([pidfd], [], [], host.deadline(15))[0], "it outlived SIGTERM"
+        finally:
+            os.close(pidfd)
+
+    def close(self):
+        if self.process:
+            if pid := self.monitor():
+                os.kill(pid, signal.SIGKILL)
+            if self.process.poll() is None:
+                self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def in_jail(tmp_path):
+    if reason := network.lacking():
+        pytest.skip(reason)
+    if not jail.possible(wisp_module.BINARY):
+        pytest.skip("a sanitizer's program does not run in a jail")
+    opened = []
+
+    def make(uid, *options, **files):
+        opened.append(Network(tmp_path))
+        opened.append(InJail(tmp_path, opened[0], uid, options, files))
+        return opened
+
+    yield make
+    for each in reversed(opened):
+        each.close()
+
+
+@pytest.mark.anykvm
+def test_go_sdk_in_a_jail(in_jail, tmp_path):
+    """A stub drive, a tap, MMDS filled before the start; then another file for the stub."""
+    (tmp_path / "stub").touch()
+    net, vm = in_jail(30123, kernel=payload.image("net-peer"), stub=tmp_path / "stub",
+                      image=payload.make_disk(tmp_path / "image"))
+    log, metrics = vm.fifo("log.fifo"), vm.fifo("metrics.fifo")
+    vm.begin("--api-sock", "/run/firecracker.socket")
+    api = go_sdk_wait(vm.process, vm.wait_for_socket())
+    send(api, "PUT", "/logger", {"level": None, "log_path": "/log.fifo", "show_level": True,
+                                 "show_log_origin": False})
+    send(api, "PUT", "/metrics", {"metrics_path": "/metrics.fifo"})
+    send(api, "PUT", "/machine-config", {"mem_size_mib": 128, "smt": False, "vcpu_count": 1,
+                                         "cpu_template": None, "track_dirty_pages": False})
+    send(api, "PUT", "/boot-source", {"boot_args": FIRECTL_ARGS, "initrd_path": None,
+                                      "kernel_image_path": "/kernel"})
+    send(api, "PUT", "/drives/1", {"drive_id": "1", "is_read_only": False, "partuuid": None,
+                                   "is_root_device": True, "path_on_host": "/stub",
+                                   "rate_limiter": None})
+    send(api, "PUT", "/network-interfaces/1", {
+        "guest_mac": "02:00:00:00:00:01", "host_dev_name": net.tap.name, "iface_id": "1",
+        "rx_rate_limiter": None, "tx_rate_limiter": None})
+    send(api, "PUT", "/vsock", {"guest_cid": 3, "uds_path": "/v.sock", "vsock_id": "agent_api"},
+         deprecated=True)
+    # Without a version it is V1.
+    send(api, "PUT", "/mmds/config", {"network_interfaces": ["1"]}, deprecated=True)
+    send(api, "PUT", "/mmds", {"latest": {"meta-data": {"instance-id": "b2c3"}}})
+    send(api, "PUT", "/actions", {"action_type": "InstanceStart"})
+    net.expect_echo()
+    assert api.get("/mmds", headers=GO_HEADERS).json == \
+        {"latest": {"meta-data": {"instance-id": "b2c3"}}}
+    send(api, "PATCH", "/drives/1", {"drive_id": "1", "path_on_host": "/image"})
+    assert api.get("/vm/config").json["drives"][0]["path_on_host"] == "/image"
+    log.wait_for("Put request on \"/actions\"")
+    send(api, "PUT", "/actions", {"action_type": "FlushMetrics"})
+    metrics.wait_for("\"utc_timestamp_ms\"")
+    net.expect_echo()
+    vm.terminate()
+    assert vm.process.wait(host.deadline(15)) == -signal.SIGTERM
+
+
+@pytest.mark.anykvm
+def test_kata_in_a_jail(in_jail, tmp_path):
+    """User 0, a daemon, all by fcConfig.json; the names of pid file and socket are known."""
+    net, vm = in_jail(0, "--daemonize", kernel=payload.image("net-peer"),
+                      rootfs=payload.make_disk(tmp_path / "rootfs.img"))
+    log, metrics = vm.fifo("logs.fifo"), vm.fifo("metrics.fifo")
+    kata_config(vm.root, "/kernel", KATA_ARGS, "/metrics.fifo", "/logs.fifo", seen=Path("/"),
+                nets=[{"iface_id": "eth0", "guest_mac": "02:00:00:00:00:01",
+                       "host_dev_name": net.tap.name, "rx_rate_limiter": None,
+                       "tx_rate_limiter": None}])
+    vm.begin("--config-file", "/fcConfig.json")
+    api = Api(vm.wait_for_socket(), timeout=host.deadline(60))
+    kata_wait(api)
+    assert vm.process.wait(host.deadline(15)) == 0  # who starts a daemon is free
+    assert stat.S_ISSOCK(os.stat(vm.root / "kata.hvsock").st_mode)
+    net.expect_echo()
+    send(api, "PATCH", "/drives/drive3", {"drive_id": "drive3", "path_on_host": "/rootfs"})
+    drives = {d["drive_id"]: d for d in api.get("/vm/config").json["drives"]}
+    assert len(drives) == 8 and drives["drive3"]["path_on_host"] == "/rootfs"
+    log.wait_for("/drives/drive3")
+    metrics.wait_for("\"utc_timestamp_ms\"")
+    net.expect_echo()
+    vm.terminate()
 
 
 # --- Firecracker's own tests ---
