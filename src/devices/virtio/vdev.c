@@ -206,7 +206,7 @@ void vdev_flush(struct vdev *dev, unsigned queue, enum vdev_next next)
 		interrupt(dev, VDEV_ISR_QUEUE);
 	if (next == VDEV_AGAIN && is_running(dev))
 		fd_event_signal(vq->kick.fd);
-	else if (next == VDEV_ON_KICK && !poll_for_more(dev, vq))
+	else if (next == VDEV_ARM || (next == VDEV_ON_KICK && !poll_for_more(dev, vq)))
 		ask_for_kick(dev, vq);
 	if (dev->resetting && inflight(dev) == 0)
 		finish_reset(dev);

@@ -211,8 +211,9 @@ must_check int vdev_pop(struct vdev *dev, unsigned queue, struct virtq_chain *ch
 
 enum vdev_next {
 	VDEV_ON_KICK, /* the queue is empty: the driver is asked for a kick */
-	VDEV_AGAIN,   /* the budget is used up: the queue is kicked in the next turn */
-	VDEV_LATER,   /* no room now: the device will end with VDEV_AGAIN when there is */
+	VDEV_ARM, /* the same, without polling first: chains that do not suffice go back after it */
+	VDEV_AGAIN, /* the budget is used up: the queue is kicked in the next turn */
+	VDEV_LATER, /* no room now: the device will end with VDEV_AGAIN when there is */
 };
 
 /*

@@ -232,6 +232,33 @@ TEST(a_frame_waits_for_more_buffers)
 	unplug_nic();
 }
 
+/* Polling must not take the buffers that went back for new ones, again and again. */
+TEST(a_frame_that_waits_lets_a_polling_loop_sleep)
+{
+	uint64_t kicks;
+
+	plug_nic(NULL);
+	run_nic(MERGE | VIRTIO_F_EVENT_IDX);
+	loop_set_poll_max(&loop, 64);
+	loop.poll.time = 64;
+	for (uint16_t i = 0; i < 4; i++)
+		give_buffer(i, 500);
+	kick_queue(NET_RX);
+	from_wire(4000, 1);
+	CHECK_EQ(loop_turn(&loop, 0), 0);
+	CHECK_EQ(get16(rxq.used + 4 + 8 * Q_SIZE), 4);
+	kicks = M(rx_queue_event_count);
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(loop_turn(&loop, 1), 0);
+	CHECK_EQ(M(rx_queue_event_count), kicks);
+	for (uint16_t i = 4; i < 10; i++)
+		give_buffer(i, 500);
+	kick_queue(NET_RX);
+	CHECK(merged(4000, 500, 1));
+	CHECK_EQ(M(rx_fails), 0);
+	unplug_nic();
+}
+
 TEST(a_frame_does_not_wait_for_ever)
 {
 	plug_nic(NULL);

@@ -329,7 +329,7 @@ static enum vdev_next after(struct net *net, enum rx_state state)
 			       : VDEV_AGAIN;
 	case RX_NO_ROOM:
 		counter_inc(&net->metrics.no_rx_avail_buffer);
-		return VDEV_ON_KICK;
+		return VDEV_ARM;
 	case RX_BROKEN:
 		wait_a_while(net);
 		return VDEV_LATER;
