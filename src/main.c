@@ -419,9 +419,14 @@ static int parse_arguments(struct process *p, int argc, char **argv, struct err 
 	for (unsigned i = 0; r == 0 && i < p->opt.nfds; i++)
 		if (handed_inherit(&p->handed, p->opt.fd[i], e) < 0)
 			r = err_wrap(e, "Invalid value for argument '--fd'");
-	if (r == 0 && p->opt.ready_fd != OPTIONS_NO_FD)
-		r = notify_set_fd(p->opt.ready_fd, e);
-	return r;
+	if (r < 0 || p->opt.ready_fd == OPTIONS_NO_FD)
+		return r;
+	if (p->opt.ready_fd <= INT32_MAX && handed_name_of(&p->handed, (int)p->opt.ready_fd))
+		return err_set(e, ERR_INVALID, -EEXIST,
+			       "Invalid value for argument '--ready-fd': descriptor %llu is one of "
+			       "'--fd' already",
+			       (unsigned long long)p->opt.ready_fd);
+	return notify_set_fd(p->opt.ready_fd, e);
 }
 
 int main(int argc, char **argv)

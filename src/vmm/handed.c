@@ -65,6 +65,14 @@ int handed_find(const struct handed *h, const char *name)
 	return i < h->n ? h->fd[i].fd : -1;
 }
 
+const char *handed_name_of(const struct handed *h, int fd)
+{
+	for (unsigned i = 0; i < h->n; i++)
+		if (h->fd[i].fd == fd)
+			return h->fd[i].name;
+	return NULL;
+}
+
 int handed_add(struct handed *h, const char *name, int fd, struct err *e)
 {
 	unsigned i = index_of(h, name);
@@ -115,6 +123,10 @@ int handed_inherit(struct handed *h, const char *text, struct err *e)
 	if (fd < FIRST_OF_OURS)
 		return err_set(e, ERR_INVALID, -EINVAL,
 			       "`%s': descriptors 0 to 2 are the console's and the log's", text);
+	/* It would be closed twice, the second time as somebody else's. */
+	if (handed_name_of(h, fd))
+		return err_set(e, ERR_INVALID, -EEXIST, "`%.80s': descriptor %d is `%s' already",
+			       text, fd, handed_name_of(h, fd));
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return err_set(e, ERR_INVALID, -errno, "`%.80s': descriptor %d: %s", text, fd,
 			       strerror(errno));

@@ -56,3 +56,5 @@ must_check int handed_listen(struct handed *h, const char *path, struct loop *lo
 
 /* -1: none of that name. Stays ours. */
 must_check int handed_find(const struct handed *h, const char *name);
+/* NULL: not handed over. */
+must_check const char *handed_name_of(const struct handed *h, int fd);

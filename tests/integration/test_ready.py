@@ -115,6 +115,14 @@ def test_ready_fd_for_reading_is_refused(start, tmp_path):
     assert "is not open for writing" in (tmp_path / "stderr.txt").read_text()
 
 
+def test_ready_fd_that_is_handed_over_too_is_refused(start, tmp_path):
+    pipe = Pipe()
+    process = start("--api-sock", tmp_path / "a", "--ready-fd", pipe.writer,
+                    "--fd", f"tap={pipe.writer}", fds=[pipe.writer])
+    assert process.wait() == 153
+    assert "is one of '--fd' already" in (tmp_path / "stderr.txt").read_text()
+
+
 # --- sd_notify ---
 
 @pytest.mark.parametrize("abstract", [False, True])

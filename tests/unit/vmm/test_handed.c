@@ -36,6 +36,10 @@ TEST(inherited)
 	CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	CHECK_EQ(inherit("tap_0=", other, "", &e), -EEXIST);
 	CHECK(strstr(e.msg, "tap_0") && strstr(e.msg, "twice"));
+	CHECK_EQ(inherit("b=", fd, "", &e), -EEXIST);
+	CHECK(strstr(e.msg, "`tap_0' already"));
+	CHECK(strcmp(handed_name_of(&h, fd), "tap_0") == 0);
+	CHECK(!handed_name_of(&h, other));
 	CHECK_EQ(inherit("b=", 2, "", &e), -EINVAL);
 	CHECK_EQ(inherit("b=", 999, "", &e), -EBADF);
 	CHECK_EQ(inherit("b=", other, "x", &e), -EINVAL);
