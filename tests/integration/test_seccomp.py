@@ -3,10 +3,12 @@
 
 import ctypes
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from framework import host, metrics, payload
+from framework import host, metrics, payload, snapshot
 from framework import wisp as wisp_module
 
 pytestmark = [pytest.mark.area("seccomp")]
@@ -104,3 +106,44 @@ def inject_syscall(pid, number):
     regs.orig_rax = ctypes.c_ulonglong(-1).value  # no restart
     ptrace(setregs, ctypes.byref(regs))
     ptrace(detach)
+
+
+# --- other C libraries ---
+
+@pytest.fixture(name="newer_libc", scope="module")
+def _newer_libc():
+    done = subprocess.run([host.TOP / "tools" / "testhost" / "newer-libc"], check=True,
+                          stdout=subprocess.PIPE, text=True)
+    return Path(done.stdout.strip())
+
+
+@pytest.mark.soak  # fetches a package of another release
+@pytest.mark.anykvm
+@pytest.mark.parametrize("engine", ["Sync", "Async"])
+def test_the_policies_hold_with_a_newer_libc(start_wisp, tmp_path, newer_libc, engine):
+    """Start, disk, entropy, requests, pauses, snapshots and the end, on Debian 13's libc."""
+    prefix = (newer_libc / "ld-linux-x86-64.so.2", "--library-path", newer_libc)
+
+    def start(**more):
+        vm = start_wisp(jailed=False, prefix=prefix, **more)
+        assert str(newer_libc / "libc.so.6") in Path(f"/proc/{vm.pid}/maps").read_text()
+        return vm
+
+    files = snapshot.in_folder(tmp_path)
+    vm = start()
+    vm.metrics()
+    vm.machine(vcpus=2)
+    vm.boot_source(payload.image("pause-io"))
+    vm.drive("disk", payload.make_disk(tmp_path / "disk.img"), io_engine=engine)
+    vm.entropy()
+    vm.start()
+    vm.expect("^READY$")
+    assert {t["Seccomp"] for t in host.tasks(vm.pid).values()} == {FILTERED}
+    for path in ("/", "/version", "/vm/config", "/machine-config", "/metrics"):
+        assert vm.api.get(path).status == 200
+    assert vm.api.put("/actions", {"action_type": "FlushMetrics"}).status == 204
+    for _ in range(3):
+        vm = snapshot.move(vm, lambda console: start(console=console), files)
+    vm.ctrl_alt_del()
+    assert vm.wait() == 0, vm.log()[-1500:]
+    assert vm.expect("^(PASS|FAIL.*)$").group(0) == "PASS"
