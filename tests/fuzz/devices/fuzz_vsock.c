@@ -16,6 +16,7 @@ static struct peer {
 	uint32_t host;
 	bool known; /* the guest has its connection */
 	bool open;
+	bool asked;		     /* it waits for the line that says so */
 	uint32_t to_guest, at_guest; /* bytes written, bytes seen there */
 	uint32_t to_host, at_host;
 } peers[PEERS];
@@ -157,7 +158,7 @@ static void host_connects(struct peer *peer, struct script *s)
 
 	if (peer->fd >= 0)
 		return;
-	*peer = (struct peer){ .fd = host_connect() };
+	*peer = (struct peer){ .fd = host_connect(), .asked = true };
 	len = snprintf(line, sizeof(line), "CONNECT %u\n", FIRST + (unsigned)(peer - peers));
 	if (rarely(s))
 		for (int i = 0; i < len; i++)
@@ -206,6 +207,7 @@ static void host_hears(struct peer *peer)
 		return;
 	ENSURE(wild || strcmp(got, want) == 0);
 	peer->open = true;
+	peer->asked = false;
 }
 
 static void guest_connects(struct peer *peer)
@@ -255,7 +257,7 @@ static void step(struct script *s)
 	case 3:
 		if (peer->known && !peer->open)
 			guest_says(peer, VSOCK_OP_RESPONSE, 0, 0);
-		if (peer->fd >= 0 && !peer->open)
+		if (peer->asked)
 			host_hears(peer);
 		break;
 	case 4:
