@@ -2,10 +2,13 @@
 """the process: its start, and its memory beside the guest's
 
 The peer is stopped before its first instruction (-S); its machine is made by then, so its
-start is the longer way of the two, and its memory that of a machine that has not run.
+start is the longer way of the two, and its memory that of a machine that has not run. The
+floor is a program that does nothing, to its end.
 """
 
 import os
+import subprocess
+import time
 
 from framework import host, payload, wisp
 from measure import quartiles
@@ -13,9 +16,16 @@ from measure import quartiles
 GUEST_MIB = 512
 
 
+def empty_process_ms():
+    start = time.monotonic()
+    subprocess.run(["/bin/true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    return (time.monotonic() - start) * 1000
+
+
 def start_times(bench):
-    took = {"wisp": [], "QEMU": []}
+    took = {"floor": [], "wisp": [], "QEMU": []}
     for _ in range(bench.runs):
+        took["floor"].append(empty_process_ms())
         for name, start in (("wisp", bench.wisp), ("QEMU", bench.qemu)):
             with start() as started:
                 took[name].append(started.ready_ms)
