@@ -33,7 +33,7 @@ int r_balloon_put(const struct route_call *call, struct route_out *out, struct e
 	int r = conf_balloon_parse(call->req->body, call->req->len, &out->action->balloon, e);
 
 	if (r < 0)
-		return r_parsed(r, "Balloon config error", e);
+		return r_refused(out, ACTION_PUT_BALLOON, r, e);
 	return r_submit(out, ACTION_PUT_BALLOON);
 }
 
@@ -43,7 +43,7 @@ int r_balloon_patch(const struct route_call *call, struct route_out *out, struct
 	int r = conf_balloon_amount_parse(call->req->body, call->req->len, &amount_mib, e);
 
 	if (r < 0)
-		return r_parsed(r, "Balloon update error", e);
+		return r_refused(out, ACTION_BALLOON_PATCH, r, e);
 	return r_submit(out, ACTION_BALLOON_PATCH);
 }
 
@@ -60,7 +60,7 @@ int r_balloon_statistics_patch(const struct route_call *call, struct route_out *
 	int r = conf_balloon_interval_parse(call->req->body, call->req->len, &interval_s, e);
 
 	if (r < 0)
-		return r_parsed(r, "Balloon update error", e);
+		return r_refused(out, ACTION_BALLOON_PATCH, r, e);
 	return r_submit(out, ACTION_BALLOON_PATCH);
 }
 

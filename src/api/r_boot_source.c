@@ -8,6 +8,6 @@ int r_boot_source_put(const struct route_call *call, struct route_out *out, stru
 				       e);
 
 	if (r < 0)
-		return r_parsed(r, "Boot source error", e);
+		return r_refused(out, ACTION_PUT_BOOT_SOURCE, r, e);
 	return r_submit(out, ACTION_PUT_BOOT_SOURCE);
 }

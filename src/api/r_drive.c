@@ -10,7 +10,7 @@ int r_drive_put(const struct route_call *call, struct route_out *out, struct err
 	int r = conf_drive_parse(call->req->body, call->req->len, drive, e);
 
 	if (r < 0)
-		return r_parsed(r, "Drive config error", e);
+		return r_refused(out, ACTION_PUT_DRIVE, r, e);
 	if (strcmp(drive->drive_id, call->id) != 0)
 		return err_set(e, ERR_INVALID, -EINVAL,
 			       "The id from the path does not match the id from the body!");
@@ -23,7 +23,7 @@ int r_drive_patch(const struct route_call *call, struct route_out *out, struct e
 	int r = conf_drive_patch_parse(call->req->body, call->req->len, patch, e);
 
 	if (r < 0)
-		return r_parsed(r, "Drive config error", e);
+		return r_refused(out, ACTION_PATCH_DRIVE, r, e);
 	if (strcmp(patch->drive_id, call->id) != 0)
 		return err_set(e, ERR_INVALID, -EINVAL,
 			       "The id from the path does not match the id from the body!");

@@ -15,7 +15,7 @@ int r_hotplug_memory_put(const struct route_call *call, struct route_out *out, s
 					  &out->action->memory_hotplug, e);
 
 	if (r < 0)
-		return r_parsed(r, "Memory hotplug config error", e);
+		return r_refused(out, ACTION_PUT_MEMORY_HOTPLUG, r, e);
 	return r_submit(out, ACTION_PUT_MEMORY_HOTPLUG);
 }
 
@@ -25,7 +25,7 @@ int r_hotplug_memory_patch(const struct route_call *call, struct route_out *out,
 	int r = conf_memory_hotplug_size_parse(call->req->body, call->req->len, &size_mib, e);
 
 	if (r < 0)
-		return r_parsed(r, "Memory hotplug update error", e);
+		return r_refused(out, ACTION_MEMORY_HOTPLUG_REQUEST, r, e);
 	return r_submit(out, ACTION_MEMORY_HOTPLUG_REQUEST);
 }
 

@@ -7,6 +7,6 @@ int r_logger_put(const struct route_call *call, struct route_out *out, struct er
 	int r = conf_logger_parse(call->req->body, call->req->len, &out->action->logger, e);
 
 	if (r < 0)
-		return r_parsed(r, "Logger error", e);
+		return r_refused(out, ACTION_PUT_LOGGER, r, e);
 	return r_submit(out, ACTION_PUT_LOGGER);
 }

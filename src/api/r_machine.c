@@ -16,7 +16,7 @@ int r_machine_put(const struct route_call *call, struct route_out *out, struct e
 				 &out->deprecated, e);
 
 	if (r < 0)
-		return r_parsed(r, "Machine config error", e);
+		return r_refused(out, ACTION_PUT_MACHINE_CONFIG, r, e);
 	return r_submit(out, ACTION_PUT_MACHINE_CONFIG);
 }
 
@@ -26,6 +26,6 @@ int r_machine_patch(const struct route_call *call, struct route_out *out, struct
 					 &out->action->machine_patch, &out->deprecated, e);
 
 	if (r < 0)
-		return r_parsed(r, "Machine config error", e);
+		return r_refused(out, ACTION_PATCH_MACHINE_CONFIG, r, e);
 	return r_submit(out, ACTION_PATCH_MACHINE_CONFIG);
 }

@@ -34,6 +34,6 @@ int r_metrics_put(const struct route_call *call, struct route_out *out, struct e
 	int r = conf_metrics_parse(call->req->body, call->req->len, &out->action->metrics, e);
 
 	if (r < 0)
-		return r_parsed(r, "Metrics error", e);
+		return r_refused(out, ACTION_PUT_METRICS, r, e);
 	return r_submit(out, ACTION_PUT_METRICS);
 }

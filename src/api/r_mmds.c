@@ -55,6 +55,6 @@ int r_mmds_config_put(const struct route_call *call, struct route_out *out, stru
 	/* V1 goes away, asked for or not (contract, 1.2). */
 	out->deprecated = r != -EBADMSG && r != -ENOMEM && conf->version == CONF_MMDS_V1;
 	if (r < 0)
-		return r_parsed(r, "MMMDS config error", e);
+		return r_refused(out, ACTION_PUT_MMDS_CONFIG, r, e);
 	return r_submit(out, ACTION_PUT_MMDS_CONFIG);
 }

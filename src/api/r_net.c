@@ -20,7 +20,7 @@ int r_net_put(const struct route_call *call, struct route_out *out, struct err *
 	int r = conf_net_parse(call->req->body, call->req->len, net, e);
 
 	if (r < 0)
-		return r_parsed(r, "Network config error", e);
+		return r_refused(out, ACTION_PUT_NET, r, e);
 	r = check_id(call, net->iface_id, e);
 	return r < 0 ? r : r_submit(out, ACTION_PUT_NET);
 }
@@ -31,7 +31,7 @@ int r_net_patch(const struct route_call *call, struct route_out *out, struct err
 	int r = conf_net_patch_parse(call->req->body, call->req->len, patch, e);
 
 	if (r < 0)
-		return r_parsed(r, "Network config error", e);
+		return r_refused(out, ACTION_PATCH_NET, r, e);
 	r = check_id(call, patch->iface_id, e);
 	return r < 0 ? r : r_submit(out, ACTION_PATCH_NET);
 }

@@ -18,7 +18,7 @@ int r_pmem_put(const struct route_call *call, struct route_out *out, struct err 
 	int r = conf_pmem_parse(call->req->body, call->req->len, pmem, e);
 
 	if (r < 0)
-		return r_parsed(r, "Pmem config error", e);
+		return r_refused(out, ACTION_PUT_PMEM, r, e);
 	r = check_id(call, pmem->id, e);
 	return r < 0 ? r : r_submit(out, ACTION_PUT_PMEM);
 }
@@ -29,7 +29,7 @@ int r_pmem_patch(const struct route_call *call, struct route_out *out, struct er
 	int r = conf_pmem_patch_parse(call->req->body, call->req->len, &patch, e);
 
 	if (r < 0)
-		return r_parsed(r, "Pmem config error", e);
+		return r_refused(out, ACTION_PMEM_PATCH, r, e);
 	r = check_id(call, patch.id, e);
 	return r < 0 ? r : r_submit(out, ACTION_PMEM_PATCH);
 }

@@ -7,6 +7,6 @@ int r_serial_put(const struct route_call *call, struct route_out *out, struct er
 	int r = conf_serial_parse(call->req->body, call->req->len, &out->action->serial, e);
 
 	if (r < 0)
-		return r_parsed(r, "Serial config error", e);
+		return r_refused(out, ACTION_PUT_SERIAL, r, e);
 	return r_submit(out, ACTION_PUT_SERIAL);
 }

@@ -8,7 +8,7 @@ int r_snapshot_create_put(const struct route_call *call, struct route_out *out, 
 	int r = conf_snapshot_create_parse(call->req->body, call->req->len, create, e);
 
 	if (r < 0)
-		return r_parsed(r, "Create snapshot error", e);
+		return r_refused(out, ACTION_SNAPSHOT_CREATE, r, e);
 	switch (create->snapshot_type) {
 	case CONF_SNAPSHOT_FULL:
 		out->timed = "create full snapshot";
@@ -26,7 +26,7 @@ int r_snapshot_load_put(const struct route_call *call, struct route_out *out, st
 					 &out->action->snapshot_load, &out->deprecated, e);
 
 	if (r < 0)
-		return r_parsed(r, "Load snapshot error", e);
+		return r_refused(out, ACTION_SNAPSHOT_LOAD, r, e);
 	out->timed = "load snapshot";
 	return r_submit(out, ACTION_SNAPSHOT_LOAD);
 }

@@ -8,6 +8,6 @@ int r_vsock_put(const struct route_call *call, struct route_out *out, struct err
 				 &out->deprecated, e);
 
 	if (r < 0)
-		return r_parsed(r, "Vsock config error", e);
+		return r_refused(out, ACTION_PUT_VSOCK, r, e);
 	return r_submit(out, ACTION_PUT_VSOCK);
 }

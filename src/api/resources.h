@@ -65,16 +65,22 @@ must_check int r_vm_patch(const struct route_call *call, struct route_out *out, 
 static inline int r_submit(struct route_out *out, enum action_type type)
 {
 	out->action->type = type;
+	out->action->invalid = false;
 	out->submit = true;
 	return 0;
 }
 
 /*
- * The result of a parser whose check speaks without the contract's prefix: `prefix'
- * goes before an error of meaning. An error of decoding and an empty PATCH stay as
- * they are.
+ * What a parser did not take. An error of decoding and an empty PATCH are answered here.
+ * One of meaning goes to the vmm like any other request: the wrong moment is said first.
  */
-static inline int r_parsed(int r, const char *prefix, struct err *e)
+static inline int r_refused(struct route_out *out, enum action_type type, int r,
+			    const struct err *e)
 {
-	return r < 0 && r != -EBADMSG && r != -ENODATA ? err_wrap(e, "%s", prefix) : r;
+	if (r == -EBADMSG || r == -ENODATA)
+		return r;
+	(void)r_submit(out, type);
+	out->action->invalid = true;
+	out->action->err = *e;
+	return 0;
 }

@@ -281,7 +281,8 @@ static int run(struct vmm *vmm, struct action *a)
 	bool started = vmm->state != VMM_NOT_STARTED;
 	int r;
 
-	a->err = (struct err){ 0 };
+	if (!a->invalid)
+		a->err = (struct err){ 0 };
 	if (vmm->state == VMM_ENDING)
 		return err_set(&a->err, ERR_STATE, -ESHUTDOWN, "The microVM is ending.");
 	if (started && !rule->after)
@@ -291,7 +292,7 @@ static int run(struct vmm *vmm, struct action *a)
 			&a->err, ERR_STATE, -EBUSY,
 			"The requested operation is not supported before starting the microVM.");
 	vmm->boot_path |= configures_boot[a->type];
-	r = rule->run(vmm, a, &a->err);
+	r = a->invalid ? a->err.code : rule->run(vmm, a, &a->err);
 	return r < 0 ? action_fail(a) : r;
 }
 

@@ -94,6 +94,7 @@ struct action {
 		struct conf_memory_hotplug memory_hotplug;
 		struct conf_metrics metrics;
 	};
+	bool invalid;	/* err says what is wrong with it; asked is only whether it is its time */
 	struct err err; /* the answer: err.code 0 is success, else the text is for the user */
 	action_fn done; /* called on the main thread; must not block */
 };

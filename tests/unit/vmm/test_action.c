@@ -109,6 +109,30 @@ TEST(refused_at_the_wrong_time)
 	end();
 }
 
+/* The moment comes before the meaning, and an attempt in vain is an attempt. */
+TEST(a_request_that_means_nothing_is_refused_in_its_turn)
+{
+	const struct err wrong = { .kind = ERR_INVALID, .code = -EINVAL, .msg = "it is wrong" };
+
+	begin();
+	a.invalid = true;
+	a.err = wrong;
+	vmm->state = VMM_RUNNING;
+	CHECK_EQ(run(ACTION_PUT_MACHINE_CONFIG), -EBUSY);
+	CHECK(strstr(a.err.msg, "not supported after starting"));
+	CHECK(!vmm->boot_path);
+	vmm->state = VMM_NOT_STARTED;
+	a.err = wrong;
+	CHECK_EQ(run(ACTION_PATCH_DRIVE), -EBUSY);
+	a.err = wrong;
+	CHECK_EQ(run(ACTION_PUT_MACHINE_CONFIG), -EINVAL);
+	CHECK_EQ(a.err.kind, ERR_INVALID);
+	expect_msg("meaning", a.err.msg, "Machine config error: it is wrong");
+	CHECK(vmm->boot_path);
+	a.invalid = false;
+	end();
+}
+
 TEST(every_action_has_a_rule)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
