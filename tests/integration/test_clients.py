@@ -65,7 +65,8 @@ class Started:
         self.output = open(where / "output.txt", "wb")
         self.process = subprocess.Popen([wisp_module.BINARY, *map(str, args)], cwd=where,
                                         stdin=subprocess.DEVNULL, stdout=self.output,
-                                        stderr=subprocess.STDOUT)
+                                        stderr=subprocess.STDOUT,
+                                        preexec_fn=wisp_module.plain_signals)
 
     def text(self):
         return (self.where / "output.txt").read_text(errors="replace")

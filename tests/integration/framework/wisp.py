@@ -18,13 +18,15 @@ from framework.http import Api
 
 RECORD = os.environ.get("WISP_RECORD")
 BINARY = os.environ.get("WISP_BIN", str(host.TOP / "build" / "release" / "wisp"))
+# All that a run leaves in a monitor's folder; the record is taken away by close().
+LEFT = {"api.socket", "calls.record", "console.txt", "jail", "stderr.txt", "wisp.log"}
 
 
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
-def _plain_signals():
+def plain_signals():
     """As from a shell: nohup and a script's `&' would leave these ignored.
 
     A test run that is killed takes its monitors with it.
@@ -67,7 +69,7 @@ class Wisp:
             self._record = where / "calls.record"
             argv += ["--seccomp-record", str(self._record)]
         self.jail = None
-        prepare = _plain_signals
+        prepare = plain_signals
         if jailed:
             name, argv = jail.take_id(argv)
             self.jail = jail.Jail(where, BINARY, name, writable=[where.parent])
@@ -95,7 +97,7 @@ class Wisp:
     # --- the process ---
 
     def _into_jail(self):
-        _plain_signals()
+        plain_signals()
         self.jail.enter()
 
     def _await_api(self):
