@@ -180,7 +180,8 @@ static bool take_message(struct handed_client *c)
 
 	if (n < 0 && errno == EAGAIN)
 		return false;
-	if (n <= 0) {
+	/* A message of no bytes is one if something came with it, else it is the end. */
+	if (n < 0 || (n == 0 && msg.msg_controllen == 0)) {
 		drop_client(c);
 		return false;
 	}

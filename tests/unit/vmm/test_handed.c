@@ -151,6 +151,7 @@ TEST(sent_to_the_socket)
 	expect_msg("two", hand(c, "tap", 3, fd, 2), BAD_MESSAGE);
 	expect_msg("more than are taken", hand(c, "tap", 3, fd, 16), BAD_MESSAGE);
 	expect_msg("empty", hand(c, "\0", 1, fd, 1), BAD_MESSAGE);
+	expect_msg("nothing", hand(c, "", 0, fd, 1), "The ID cannot be empty*");
 	expect_msg("NUL", hand(c, "a\0b", 3, fd, 1), BAD_MESSAGE);
 	expect_msg("bad name", hand(c, "a/b", 3, fd, 1), "API Resource IDs*");
 	expect_msg("long",
