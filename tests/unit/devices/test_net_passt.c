@@ -338,6 +338,28 @@ TEST(the_other_side_ends_and_comes_back)
 	unplug_passt();
 }
 
+/* As passt does to a second client. */
+TEST(whoever_ends_at_once_is_asked_less_and_less_often)
+{
+	usec_t end;
+	unsigned n = 0;
+
+	plug_passt();
+	run_nic(STATUS);
+	close(wire);
+	end = clock_monotonic() + 2 * USEC_PER_SEC;
+	while (clock_monotonic() < end) {
+		CHECK_EQ(loop_turn(&loop, 10), 0);
+		if (accepted()) {
+			close(wire);
+			n++;
+		}
+	}
+	/* After 100, 300, 700, 1500 ms. */
+	CHECK(n >= 2 && n <= 5);
+	unplug_passt();
+}
+
 TEST(a_connection_that_ends_while_paused)
 {
 	uint64_t before;

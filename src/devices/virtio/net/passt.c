@@ -25,7 +25,8 @@ struct passt {
 	struct net_backend backend;
 	struct sockaddr_un addr;
 	struct loop_timer retry;
-	unsigned retry_ms;
+	unsigned retry_ms;	/* the next wait */
+	usec_t since;		/* of the connection */
 	size_t in_at, in_end;	/* of in[]: received and not given to the device */
 	size_t out_at, out_end; /* of out[]: taken from the device and not sent */
 	struct iovec iov[VIRTQ_IOV_MAX + 1];
@@ -95,7 +96,9 @@ static void disconnect(struct passt *p, const char *why)
 	fd_close_(&p->backend.src.fd);
 	p->backend.src.fd = -1;
 	p->in_at = p->in_end = p->out_at = p->out_end = 0;
-	p->retry_ms = PASST_RETRY_MS;
+	/* Who ends it at once, as passt does when it has somebody else, is not asked so often. */
+	if (clock_monotonic() >= p->since + PASST_RETRY_MAX_MS * USEC_PER_MSEC)
+		p->retry_ms = PASST_RETRY_MS;
 	retry_later(p);
 	net_on_link(&p->backend, false);
 }
@@ -107,6 +110,7 @@ static int reconnect(struct passt *p)
 	if (fd < 0)
 		return fd;
 	p->backend.src.fd = fd;
+	p->since = clock_monotonic();
 	r = net_backend_attach(&p->backend);
 	if (r < 0) {
 		fd_close_(&p->backend.src.fd);
@@ -308,6 +312,7 @@ int net_passt_create(int fd, const char *path, struct net_backend **ret, struct 
 	net_backend_init(&p->backend, &passt_class, fd);
 	p->retry.fn = on_retry;
 	p->retry_ms = PASST_RETRY_MS;
+	p->since = clock_monotonic();
 	r = address_of(path, &p->addr);
 	if (r < 0)
 		return err_set(e, ERR_INVALID, r, "socket_path: %s: %s", strerror(-r), path);

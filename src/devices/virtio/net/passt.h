@@ -5,8 +5,9 @@
  * no offload is possible.
  *
  * The other side may end and come back: the link goes down, and connecting is tried
- * again, after PASST_RETRY_MS at first, then less and less often. A length that no frame
- * has ends the connection too, because nothing after it can be trusted.
+ * again, after PASST_RETRY_MS at first, then less and less often, also when it is accepted
+ * and ended at once. A length that no frame has ends the connection too, because nothing
+ * after it can be trusted.
  *
  * Main thread.
  */
