@@ -278,6 +278,28 @@ TEST(a_frame_does_not_wait_for_ever)
 	unplug_nic();
 }
 
+TEST(a_frame_that_waited_for_tokens_does_not_wait_for_ever)
+{
+	const struct rate_cfg ops = { .size = 1, .refill_time_ms = 50 };
+
+	plug_nic(NULL);
+	net_set_rx_limits(nic, NULL, &ops);
+	run_nic(MERGE);
+	for (uint16_t i = 0; i < 5; i++)
+		give_buffer(i, 500);
+	kick_queue(NET_RX);
+	from_wire(100, 1); /* takes the token */
+	from_wire(4000, 2);
+	from_wire(100, 3);
+	settle();
+	CHECK(merged(100, 500, 1));
+	WAIT_FOR(M(rx_fails) == 1);
+	settle();
+	WAIT_FOR(M(rx_packets_count) == 2);
+	CHECK(merged(100, 500, 3));
+	unplug_nic();
+}
+
 TEST(a_frame_that_no_ring_of_this_size_can_hold)
 {
 	plug_nic(NULL);

@@ -205,10 +205,13 @@ static enum rx_state serve_kept(struct net *net, struct net_kept *kept)
 
 	if (!hold(net, kept->len))
 		return RX_NO_ROOM;
+	/* First, so that the timer knows what waits for buffers and not for tokens. */
+	if (!kept->paid)
+		kept->paid = vdev_limit_take(&rx->limit, kept->len - NET_HDR);
+	if (!kept->paid)
+		return RX_NO_TOKENS;
 	if (rx->room < kept->len)
 		return does_not_fit(net, kept);
-	if (!kept->paid && !vdev_limit_take(&rx->limit, kept->len - NET_HDR))
-		return RX_NO_TOKENS;
 	iov = held_iov(rx, &n);
 	iov_copy_in(iov, n, 0, kept->buf, kept->len);
 	deliver(net, kept->len);
