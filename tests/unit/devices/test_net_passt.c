@@ -383,6 +383,36 @@ TEST(a_connection_that_ends_while_paused)
 	unplug_passt();
 }
 
+TEST(a_driver_that_is_loaded_learns_that_its_link_is_back)
+{
+	uint8_t saved[512];
+	struct state_out out = STATE_OUT_ON(saved);
+	struct state_in in;
+	struct err e;
+
+	plug_passt();
+	run_nic(STATUS);
+	close(wire);
+	close(listener);
+	listener = -1;
+	settle();
+	CHECK(!link_is_up());
+	wr(R_ACK, VDEV_ISR_CONFIG);
+	vdev_pause(nic);
+	CHECK_EQ(virtio_mmio_save(mmio, &out), 0);
+	unplug_passt();
+
+	plug_passt();
+	vdev_pause(nic);
+	in = (struct state_in){ .buf = saved, .len = out.len };
+	CHECK_EQ(virtio_mmio_load(mmio, &in, &e), 0);
+	CHECK(link_is_up());
+	CHECK_EQ(rd(R_ISR), 0);
+	vdev_resume(nic);
+	CHECK_EQ(rd(R_ISR) & VDEV_ISR_CONFIG, VDEV_ISR_CONFIG);
+	unplug_passt();
+}
+
 TEST(a_half_frame_is_not_for_the_next_connection)
 {
 	uint8_t bytes[200];

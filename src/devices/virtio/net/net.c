@@ -112,6 +112,11 @@ static void net_quiesce(struct vdev *dev)
 
 static void net_resume(struct vdev *dev)
 {
+	const struct net *net = net_of(dev);
+
+	/* Drivers ask for the link when they are told to, and it may be another than was saved. */
+	if (net->restored && net->backend->class->knows_link)
+		vdev_config_changed(dev);
 	fd_event_signal(vdev_kick_fd(dev, NET_RX));
 	fd_event_signal(vdev_kick_fd(dev, NET_TX));
 }
