@@ -10,7 +10,7 @@
 
 #include "base/fault.h"
 
-enum { BACKLOG = 4, MESSAGES_PER_TURN = 8, FIRST_OF_OURS = 3 };
+enum { BACKLOG = 4, MESSAGES_PER_TURN = 8, FIRST_OF_OURS = 3, RETRY_MS = 100 };
 
 /* --- the names --------------------------------------------------------------------- */
 
@@ -35,6 +35,7 @@ static void close_socket(struct handed *h)
 	for (unsigned i = 0; i < HANDED_CLIENTS_MAX; i++)
 		if (h->client[i].src.fd >= 0)
 			drop_client(&h->client[i]);
+	loop_timer_cancel(h->loop, &h->retry);
 	loop_remove(h->loop, &h->listen);
 	fd_close_(&h->listen.fd);
 	h->listen.fd = -1;
@@ -208,14 +209,25 @@ static void on_client(struct loop_src *src, uint32_t events)
 		;
 }
 
+static void on_retry(struct loop_timer *timer)
+{
+	struct handed *h = container_of(timer, struct handed, retry);
+
+	loop_modify(h->loop, &h->listen, EPOLLIN);
+}
+
 static void on_connect(struct loop_src *src, uint32_t events)
 {
 	struct handed *h = container_of(src, struct handed, listen);
 	int fd = accept4(src->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		/* Of that one client, or none is left for it: then the loop does not spin. */
+		loop_modify(h->loop, src, 0);
+		loop_timer_set(h->loop, &h->retry, clock_monotonic() + RETRY_MS * USEC_PER_MSEC);
 		return;
+	}
 	for (unsigned i = 0; i < HANDED_CLIENTS_MAX; i++) {
 		struct handed_client *c = &h->client[i];
 
@@ -268,6 +280,7 @@ int handed_listen(struct handed *h, const char *path, struct loop *loop, struct 
 		return err_set(e, ERR_INVALID, fd, "--fd-sock: %s: %s%s", strerror(-fd), path,
 			       fd == -EADDRINUSE ? " (a socket of an earlier run? remove it)" : "");
 	h->listen = (struct loop_src){ .fd = fd, .events = EPOLLIN, .fn = on_connect };
+	h->retry = (struct loop_timer){ .fn = on_retry };
 	snprintf(h->path, sizeof(h->path), "%s", path);
 	h->loop = loop;
 	r = loop_add(loop, &h->listen);

@@ -27,9 +27,10 @@ struct handed {
 		char name[CONF_ID_MAX + 1];
 		int fd; /* owned */
 	} fd[HANDED_MAX];
-	struct loop *loop;	/* NULL: no socket */
-	struct loop_src listen; /* fd is ours */
-	char path[108];		/* of the socket; as long as sun_path */
+	struct loop *loop;	 /* NULL: no socket */
+	struct loop_src listen;	 /* fd is ours */
+	struct loop_timer retry; /* of it, when there was no descriptor left for a client */
+	char path[108];		 /* of the socket; as long as sun_path */
 	struct handed_client client[HANDED_CLIENTS_MAX];
 };
 

@@ -3,6 +3,7 @@
 #include "vmm/handed.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -188,6 +189,37 @@ TEST(more_clients_than_it_takes)
 	expect_msg("the first", hand(c[0], "tap", 3, 0, 1), "OK");
 	handed_close(&h); /* with clients that are still there */
 	CHECK_EQ(recv(c[0], &byte, 1, 0), 0);
+	loop_fini(&loop);
+}
+
+TEST(no_descriptor_left)
+{
+	usec_t begun = clock_monotonic();
+	struct rlimit had, few;
+	int c, last;
+
+	begin();
+	c = client();
+	last = dup(0);
+	close(last);
+	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &had), 0);
+	few = had;
+	few.rlim_cur = (rlim_t)last;
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	/* The loop sleeps, though the client waits. */
+	for (unsigned i = 0; i < 4; i++)
+		CHECK_EQ(loop_turn(&loop, 50), 0);
+	CHECK(clock_monotonic() >= begun + 100 * USEC_PER_MSEC);
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &had), 0);
+	for (unsigned i = 0; i < 4; i++)
+		CHECK_EQ(loop_turn(&loop, 50), 0);
+	expect_msg("then", hand(c, "tap", 3, 0, 1), "OK");
+	/* And nothing is left behind when it rests. */
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	close(c);
+	CHECK_EQ(loop_turn(&loop, 0), 0);
+	handed_close(&h);
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &had), 0);
 	loop_fini(&loop);
 }
 
