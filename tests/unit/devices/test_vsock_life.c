@@ -308,6 +308,21 @@ TEST(a_driver_that_starts_after_the_load_gets_no_event)
 	unplug_vsock();
 }
 
+/* It had no connection that could be gone; and it gives no buffer for an event. */
+TEST(nor_does_one_that_was_saved_before_it_was_ready)
+{
+	make_folder();
+	make_device();
+	begin_to_drive(0);
+	move();
+	vdev_resume(dev);
+	wr(R_STATUS, RUN);
+	settle();
+	give_rx_all();
+	open_from_host(52);
+	unplug_vsock();
+}
+
 TEST(event_buffers_that_are_none)
 {
 	static const struct {

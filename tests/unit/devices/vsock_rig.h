@@ -319,7 +319,8 @@ maybe_unused static void remove_folder(void)
 	CHECK_EQ(system(command), 0);
 }
 
-maybe_unused static void drive(uint64_t f)
+/* All but DRIVER_OK. */
+maybe_unused static void begin_to_drive(uint64_t f)
 {
 	memset(ram, 0, RX_AT);
 	memset(taken, 0, sizeof(taken));
@@ -333,6 +334,11 @@ maybe_unused static void drive(uint64_t f)
 		wr(R_USED, Q_USED + RING * q);
 		wr(R_QUEUE_READY, 1);
 	}
+}
+
+maybe_unused static void drive(uint64_t f)
+{
+	begin_to_drive(f);
 	wr(R_STATUS, RUN);
 	CHECK_EQ(rd(R_STATUS), RUN);
 	settle();

@@ -198,7 +198,8 @@ static int vsock_load(struct vdev *dev, struct state_in *in, struct err *e)
 		return err_set(e, ERR_INVALID, -EINVAL, "%s: saved state is damaged", dev->name);
 	/* The guest still has connections to those ports, until it reads the event. */
 	v->mux.last_port = port;
-	v->loaded = true;
+	/* A driver that was not ready had none, and may have no buffer for an event. */
+	v->loaded = dev->status & VDEV_DRIVER_OK;
 	return 0;
 }
 
