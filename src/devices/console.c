@@ -14,7 +14,7 @@
 #include "base/fault.h"
 #include "base/listen.h"
 
-enum { BACKLOG = 16, ACCEPTS_PER_TURN = 4 };
+enum { BACKLOG = 16, ACCEPTS_PER_TURN = 4, RETRY_MS = 100 };
 
 struct client {
 	struct loop_src src; /* fd -1: the slot is free */
@@ -27,7 +27,8 @@ struct console {
 	struct listen_sock sock; /* owned */
 	struct loop *loop;
 	struct loop_src accept_src;
-	struct serial *serial; /* the machine's; NULL: none */
+	struct loop_timer retry; /* of it, when there was no descriptor left for a client */
+	struct serial *serial;	 /* the machine's; NULL: none */
 	struct client clients[CONSOLE_CLIENTS];
 	struct client *writer; /* one of the clients; NULL: none */
 	uint64_t total;	       /* bytes of output so far */
@@ -166,6 +167,19 @@ static void welcome(struct console *c, int fd)
 	serve(client);
 }
 
+static void on_retry(struct loop_timer *timer)
+{
+	struct console *c = container_of(timer, struct console, retry);
+
+	loop_modify(c->loop, &c->accept_src, EPOLLIN);
+}
+
+/* Whether none is left: then the loop must not spin about who waits. */
+static bool is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 static void on_accept(struct loop_src *src, uint32_t events)
 {
 	struct console *c = container_of(src, struct console, accept_src);
@@ -174,8 +188,15 @@ static void on_accept(struct loop_src *src, uint32_t events)
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
 		int fd = FAULT(-EMFILE);
 
-		if (fd == 0)
+		if (fd == 0) {
 			fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+			fd = fd < 0 ? -errno : fd;
+		}
+		if (is_shortage(-fd)) {
+			loop_modify(c->loop, src, 0);
+			loop_timer_set(c->loop, &c->retry,
+				       clock_monotonic() + RETRY_MS * USEC_PER_MSEC);
+		}
 		if (fd < 0)
 			return;
 		welcome(c, fd);
@@ -245,6 +266,7 @@ int console_create(const char *path, struct loop *loop, struct console **ret, st
 	if (!c)
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "out of memory for the console");
 	c->sink.take = take;
+	c->retry.fn = on_retry;
 	c->loop = loop;
 	c->sock.fd = -1;
 	for (unsigned i = 0; i < CONSOLE_CLIENTS; i++) {
@@ -270,6 +292,7 @@ void console_destroy(struct console *c)
 		return;
 	for (unsigned i = 0; i < CONSOLE_CLIENTS; i++)
 		drop(&c->clients[i]);
+	loop_timer_cancel(c->loop, &c->retry);
 	loop_remove(c->loop, &c->accept_src);
 	listen_close(&c->sock);
 	metrics_remove(&c->group);

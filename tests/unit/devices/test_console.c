@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -429,6 +430,38 @@ TEST(a_path_that_is_anothers_is_left_alone)
 	console_destroy(console);
 	CHECK_EQ(access(path, F_OK), 0);
 	loop_fini(&loop);
+}
+
+TEST(no_descriptor_left)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct rlimit had, few;
+	usec_t begun;
+	int fd, last;
+
+	begin();
+	print(0, 10);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	last = dup(0);
+	close(last);
+	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &had), 0);
+	few = had;
+	few.rlim_cur = (rlim_t)last;
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	CHECK_EQ(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	/* The loop sleeps, though the client waits. */
+	begun = clock_monotonic();
+	for (unsigned i = 0; i < 4; i++)
+		CHECK_EQ(loop_turn(&loop, 50), 0);
+	CHECK(clock_monotonic() >= begun + 100 * USEC_PER_MSEC);
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &had), 0);
+	for (unsigned i = 0; i < 4; i++)
+		CHECK_EQ(loop_turn(&loop, 50), 0);
+	CHECK_EQ(hear(fd, 0), 10);
+	close(fd);
+	turns(2);
+	end();
 }
 
 TEST(every_fault_of_creation_is_undone)
