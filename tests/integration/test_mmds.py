@@ -349,6 +349,14 @@ def test_v2_from_linux(start_wisp, taps):
 
 
 @pytest.mark.kvm
+def test_v1_from_linux(start_wisp, taps):
+    """The same values as a token gives, without one."""
+    vm = linux(start_wisp, taps, version="V1")
+    check_values(Asker(vm))
+    leave(vm)
+
+
+@pytest.mark.kvm
 def test_v1_and_imds_from_linux(start_wisp, taps):
     vm = linux(start_wisp, taps, version="V1", ipv4_address="169.254.170.2", imds_compat=True)
     ask = Asker(vm, "169.254.170.2")

@@ -74,9 +74,11 @@ def metrics(vm, group="net_eth0"):
     return total
 
 
-def test_addresses_and_the_smallest_mtu(start_wisp, make_tap):
+@pytest.mark.parametrize("kernel", ["small-elf", "cloud-elf"])
+def test_addresses_and_the_smallest_mtu(start_wisp, make_tap, kernel):
     tap = make_tap(mtu=68)
-    vm = linux(start_wisp, tap, fields={"guest_mac": "06:00:00:00:00:01", "mtu": 68})
+    vm = linux(start_wisp, tap, fields={"guest_mac": "06:00:00:00:00:01", "mtu": 68},
+               kernel=kernel)
     assert vm.run("cat /sys/class/net/eth0/address").strip() == "06:00:00:00:00:01"
     assert vm.run("cat /sys/class/net/eth0/mtu").strip() == "68"
     assert "5 packets received" in vm.run(f"ping -c 5 -i 0.2 -s 40 {tap.address}")
@@ -161,8 +163,10 @@ def through_a_snapshot(vm, start_wisp):
     return vm
 
 
-def test_transfer_through_pauses_and_a_snapshot(start_wisp, tap):
-    vm = linux(start_wisp, tap)
+@pytest.mark.parametrize("kernel", [
+    "small-elf", pytest.param("cloud-elf", marks=pytest.mark.soak)])
+def test_transfer_through_pauses_and_a_snapshot(start_wisp, tap, kernel):
+    vm = linux(start_wisp, tap, kernel=kernel)
     servers = begin_transfer(vm, tap, 2 * MIB)
     pauses(vm, 5)
     finish_transfer(vm, *servers)

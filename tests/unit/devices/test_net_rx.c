@@ -413,7 +413,7 @@ static void bad_buffer(uint64_t addr, uint32_t len, uint16_t flags)
  */
 TEST(buffers_that_are_no_memory)
 {
-	unsigned rounds = test_soaks() ? 100000 : 300;
+	unsigned rounds = test_soaks() ? 250000 : 300;
 
 	plug_nic(NULL);
 	run_nic(MERGE);
