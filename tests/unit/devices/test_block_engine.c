@@ -126,6 +126,7 @@ TEST(a_head_in_flight_may_not_come_again)
 /* --- saved state ------------------------------------------------------------------- */
 
 static uint8_t first[256], second[256];
+static enum blk_cache cache; /* of the new device */
 
 static size_t save(uint8_t *buf)
 {
@@ -139,7 +140,7 @@ static size_t save(uint8_t *buf)
 /* A new device on a file of `bytes' takes the state. */
 static int reload(size_t len, size_t bytes, struct err *e)
 {
-	struct blk_cfg cfg = { .id = "rootfs", .fd = make_disk(bytes) };
+	struct blk_cfg cfg = { .id = "rootfs", .fd = make_disk(bytes), .cache = cache };
 	struct state_in in = { .buf = first, .len = len };
 
 	unplug_disk();
@@ -193,4 +194,37 @@ TEST(a_saved_disk_wants_a_file_as_large)
 	CHECK_EQ(rd(R_CONFIG), SECTORS); /* as the guest knows it */
 	CHECK_EQ(reload(len - 1, SECTORS * SECTOR, &e), -EINVAL);
 	unplug_disk();
+}
+
+TEST(a_failed_flush_goes_along)
+{
+	struct err e = { 0 };
+	size_t len, bare;
+	int bad;
+
+	cache = BLK_WRITEBACK;
+	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
+	bare = save(first);
+	vdev_resume(dev);
+	bad = fd_event_create(); /* cannot be synced */
+	CHECK_EQ(dup2(bad, device_fd), device_fd);
+	close(bad);
+	CHECK_EQ(request(FLUSH, 0, 0, 0, 1), IOERR);
+	len = save(first);
+	CHECK_EQ(reload(len, SECTORS * SECTOR, &e), 0);
+	CHECK_EQ(save(second), len);
+	CHECK_EQ(memcmp(first, second, len), 0);
+	vdev_resume(dev);
+	CHECK_EQ(request(FLUSH, 0, 0, 0, 1), IOERR); /* this file could be synced */
+	wr(R_STATUS, 0);
+	run_device(F_FLUSH);
+	CHECK_EQ(request(FLUSH, 0, 0, 0, 1), OK);
+	for (size_t cut = bare + 1; cut < len; cut++)
+		CHECK_EQ(reload(cut, SECTORS * SECTOR, &e), -EINVAL);
+	memset(first + bare, 0, len - bare);
+	CHECK_EQ(reload(len, SECTORS * SECTOR, &e), -EINVAL); /* no error */
+	memset(first + bare, 0xff, len - bare);
+	CHECK_EQ(reload(len, SECTORS * SECTOR, &e), -EINVAL);
+	unplug_disk();
+	cache = BLK_UNSAFE;
 }

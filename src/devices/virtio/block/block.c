@@ -15,7 +15,8 @@ enum {
 	CONFIG_SIZE = 60,
 	UNIT_MAX = 1 << 20,
 	UNIT_USUAL = 4096,
-	BOUNCE_ALIGN = 4096
+	BOUNCE_ALIGN = 4096,
+	ERROR_MAX = 4095, /* Linux's MAX_ERRNO */
 };
 
 /* virtio 1.2, 5.2.3 */
@@ -193,6 +194,22 @@ static void blk_save(const struct vdev *dev, struct state_out *out)
 	state_put_u64(out, b->sectors);
 	state_put_mem(out, b->serial, sizeof(b->serial));
 	vdev_limit_save(&b->limit, out);
+	if (b->flush_error < 0)
+		state_put_u32(out, (uint32_t)-b->flush_error);
+}
+
+/* It ends the record, and is there only when a FLUSH has failed. */
+static int load_flush_error(struct blk *b, struct state_in *in)
+{
+	uint32_t error;
+
+	if (!in->missing && in->at == in->len)
+		return 0;
+	error = state_get_u32(in);
+	if (in->missing || error == 0 || error > ERROR_MAX)
+		return -EINVAL;
+	b->flush_error = -(int)error;
+	return 0;
 }
 
 /* The guest keeps the size and the serial number that it knows. */
@@ -203,7 +220,7 @@ static int blk_load(struct vdev *dev, struct state_in *in, struct err *e)
 
 	state_get_mem(in, b->serial, sizeof(b->serial));
 	vdev_limit_load(&b->limit, in);
-	if (in->missing)
+	if (load_flush_error(b, in) < 0)
 		return err_set(e, ERR_INVALID, -EINVAL, "%s: saved state is damaged",
 			       vdev_name(dev));
 	if (sectors > b->bytes / BLK_SECTOR)

@@ -11,8 +11,9 @@
  * What the host cannot do (a full disk, a bad medium, a file that has become
  * shorter) is status IOERR, one `execute_fails' and a limited log line. A FLUSH that
  * failed is not forgotten: the kernel reports lost pages once, so every later FLUSH
- * fails too, until the driver resets the device or the file is replaced. A FLUSH
- * covers the writes that were answered before the driver offered it.
+ * fails too, until the driver resets the device or the file is replaced; a device that
+ * is loaded knows of it as well. A FLUSH covers the writes that were answered before the
+ * driver offered it.
  */
 #pragma once
 
