@@ -82,3 +82,12 @@ struct vdev *drives_find(const struct drives *drives, const char *id)
 			return drives->drive[i].dev;
 	return NULL;
 }
+
+int drives_sync(const struct drives *drives, struct err *e)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < drives->n && r == 0; i++)
+		r = blk_sync(drives->drive[i].dev, e);
+	return r;
+}

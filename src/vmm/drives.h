@@ -38,3 +38,6 @@ must_check int drives_create(struct drives *drives, const struct conf_drive *con
 
 /* NULL: no such drive. */
 must_check struct vdev *drives_find(const struct drives *drives, const char *id);
+
+/* What guests have written is on the disks, of those drives that promise it. All idle. */
+must_check int drives_sync(const struct drives *drives, struct err *e);

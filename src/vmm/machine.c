@@ -340,6 +340,11 @@ const struct backing *machine_memory(const struct machine *machine)
 	return &machine->backing;
 }
 
+int machine_sync_drives(struct machine *machine, struct err *e)
+{
+	return drives_sync(&machine->drives, e);
+}
+
 int machine_ctrl_alt_del(struct machine *machine, struct err *e)
 {
 	int r = i8042_ctrl_alt_del(&machine->platform.i8042);

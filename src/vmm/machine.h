@@ -100,6 +100,9 @@ must_check int machine_save(struct machine *machine, const struct conf_config *c
 			    struct snap_out *out, struct err *e);
 must_check const struct backing *machine_memory(const struct machine *machine);
 
+/* What the guest has written to drives that promise it is on the disks. Devices are idle. */
+must_check int machine_sync_drives(struct machine *machine, struct err *e);
+
 /* Tells a loaded guest that it was: its generation has changed. After the last load. */
 void machine_tell_loaded(struct machine *machine);
 

@@ -99,12 +99,15 @@ int snapshot_create_begin(struct vmm *vmm, const struct conf_snapshot_create *co
 	return ACTION_PENDING;
 }
 
-static int go_on(struct snapshot_job *job, struct err *e)
+/* The drives too: after a power cut the guest would have memory of blocks that are not there. */
+static int go_on(struct snapshot_job *job, struct machine *machine, struct err *e)
 {
 	int r = image_step(&job->image, STEP, e);
 
 	if (r > 0)
 		return ACTION_PENDING;
+	if (r == 0)
+		r = machine_sync_drives(machine, e);
 	if (r == 0)
 		r = snap_target_write(&job->state_file, job->state.out.buf, job->state.out.len, e);
 	if (r == 0)
@@ -119,7 +122,7 @@ static int go_on(struct snapshot_job *job, struct err *e)
 
 int snapshot_create_go_on(struct vmm *vmm, struct err *e)
 {
-	int r = go_on(vmm->snapshot, e);
+	int r = go_on(vmm->snapshot, vmm->machine, e);
 
 	if (r != ACTION_PENDING)
 		snapshot_create_drop(vmm);

@@ -383,6 +383,28 @@ TEST(a_flush_asks_the_host)
 	unplug_disk();
 }
 
+TEST(a_sync_is_a_flush_of_ours)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		const struct blk_cfg cfg = { .cache = i > 0 ? BLK_WRITEBACK : BLK_UNSAFE,
+					     .read_only = i == 2 };
+		int bad = fd_event_create(); /* cannot be synced */
+		struct err e = { 0 };
+
+		plug_disk(cfg);
+		CHECK_EQ(blk_sync(dev, &e), 0);
+		CHECK_EQ(dup2(bad, device_fd), device_fd);
+		CHECK_EQ(blk_sync(dev, &e), i == 1 ? -EINVAL : 0);
+		CHECK(i != 1 || strstr(e.msg, "block `rootfs': the file cannot be synced: "));
+		CHECK_EQ(dup2(disk, device_fd), device_fd);
+		CHECK_EQ(blk_sync(dev, &e), 0);
+		/* The kernel has said it, and to us: the driver would not hear of it. */
+		CHECK_EQ(request(FLUSH, 0, 0, 0, 1), i == 1 ? IOERR : OK);
+		close(bad);
+		unplug_disk();
+	}
+}
+
 TEST(an_empty_disk)
 {
 	struct blk_cfg cfg = { .id = "empty" };

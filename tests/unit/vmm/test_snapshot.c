@@ -11,9 +11,11 @@
 
 #include "base/crc64.h"
 #include "base/fault.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "conf/expect.h"
 #include "descriptors.h"
+#include "devices/virtio/block/req.h"
 #include "image.h"
 #include "mem/backing.h"
 #include "vmm/kvm.h"
@@ -126,7 +128,8 @@ static void put_drive(void)
 	CHECK(fd >= 0);
 	CHECK_EQ(ftruncate(fd, 1 << 20), 0);
 	close(fd);
-	action.drive = (struct conf_drive){ .drive_id = "disk" };
+	action.drive = (struct conf_drive){ .drive_id = "disk",
+					    .cache_type = CONF_CACHE_WRITEBACK };
 	snprintf(action.drive.path_on_host, CONF_PATH_MAX, "%s", disk_path);
 	CHECK_EQ(ask(ACTION_PUT_DRIVE), 0);
 }
@@ -276,6 +279,34 @@ TEST(errors_of_create_name_the_file)
 	snprintf(state_path, sizeof(state_path), "%s/state", dir);
 	state_is("Paused");
 	CHECK_EQ(ask(ACTION_RESUME), 0);
+	end();
+	remove_files();
+}
+
+TEST(a_drive_that_cannot_be_synced)
+{
+	struct blk *blk;
+	int fd, bad = fd_event_create();
+
+	start();
+	blk = container_of(machine_drive(vmm->machine, "disk"), struct blk, vdev);
+	fd = fcntl(blk->fd, F_DUPFD_CLOEXEC, 0);
+	CHECK_EQ(dup2(bad, blk->fd), blk->fd);
+	CHECK_EQ(create(), -EINVAL);
+	expect_msg("sync", action.err.msg,
+		   "Create snapshot error: Cannot write the snapshot, the microVM is paused as "
+		   "before: block `disk': the file cannot be synced: *");
+	CHECK_EQ(entries_of(dir), 3); /* the disk alone */
+	state_is("Paused");
+	CHECK_EQ(dup2(fd, blk->fd), blk->fd);
+	CHECK_EQ(create(), 0);
+	close(fd);
+	close(bad);
+	end();
+	begin();
+	CHECK_EQ(load(), 0);
+	blk = container_of(machine_drive(vmm->machine, "disk"), struct blk, vdev);
+	CHECK_EQ(blk->flush_error, -EINVAL); /* its guest is told */
 	end();
 	remove_files();
 }

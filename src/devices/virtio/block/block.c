@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "devices/virtio/block/open.h"
@@ -419,6 +420,27 @@ int blk_replace(struct vdev *dev, int fd, struct err *e)
 	}
 	close(old);
 	counter_inc(&b->metrics.update_count);
+	return 0;
+}
+
+int blk_sync(struct vdev *dev, struct err *e)
+{
+	struct blk *b = blk_of(dev);
+	int r;
+
+	if (b->cache != BLK_WRITEBACK || b->read_only)
+		return 0;
+	vdev_lock(dev);
+	r = FAULT(-EIO);
+	if (r == 0 && fdatasync(b->fd) < 0)
+		r = -errno;
+	if (r < 0 && b->flush_error == 0)
+		b->flush_error = r;
+	vdev_unlock(dev);
+	if (r < 0)
+		return err_set(e, ERR_INTERNAL, r,
+			       "%s: the file cannot be synced: %s (os error %d)", vdev_name(dev),
+			       strerror(-r), -r);
 	return 0;
 }
 

@@ -85,6 +85,13 @@ must_check int blk_create(const struct blk_cfg *cfg, struct vdev **ret, struct e
 must_check int blk_replace(struct vdev *dev, int fd, struct err *e);
 
 /*
+ * With BLK_WRITEBACK: all that has been written is on the disk when it is done, whether or
+ * not the driver has asked. It cannot be told of what fails here, so its next FLUSH fails
+ * too. No-op for other devices. Main thread, while the device is idle.
+ */
+must_check int blk_sync(struct vdev *dev, struct err *e);
+
+/*
  * Limits the requests: one operation each, and the data of reads, writes and
  * WRITE_ZEROES. NULL leaves a bucket as it is; a size or a time of 0 takes its limit
  * away. Main thread.
