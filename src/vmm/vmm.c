@@ -224,6 +224,7 @@ int vmm_configure_loaded(struct vmm *vmm, const struct conf_config *config, stru
 
 	if (!a)
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "out of memory");
+	vmm->config.has_cpu = false; /* one that was put before is not the snapshot's */
 	r = configure(vmm, config, a);
 	*e = a->err;
 	vmm->config.boot_source = config->boot_source;

@@ -447,6 +447,18 @@ TEST(what_a_request_may_change)
 	remove_files();
 }
 
+TEST(the_snapshot_says_which_template)
+{
+	make_snapshot();
+	begin();
+	action.cpu = (struct conf_cpu){ .ncapabilities = 1, .capability = { { .id = 99999 } } };
+	CHECK_EQ(ask(ACTION_PUT_CPU_CONFIG), 0); /* legal, and of no use */
+	CHECK_EQ(load(), 0);
+	CHECK(!vmm->config.has_cpu);
+	end();
+	remove_files();
+}
+
 TEST(files_of_the_machine_that_have_changed)
 {
 	make_snapshot();
