@@ -29,13 +29,13 @@ def files(tmp_path):
     return snapshot.in_folder(tmp_path)
 
 
-def guest(start_wisp, vcpus, drives=None, kernel="small-elf", args="", cpu=None):
+def guest(start_wisp, vcpus, drives=None, kernel="small-elf", args="", cpu=None, fio=False):
     def prepare(vm):
         assert vm.api.patch("/machine-config", {"vcpu_count": vcpus}).status == 204
         if cpu is not None:
             assert vm.api.put("/cpu-config", cpu).status == 204
 
-    image = host.guest(kernel, tools=kernel.startswith("cloud"), add=(CLOCKS,))
+    image = host.guest(kernel, tools=fio or kernel.startswith("cloud"), add=(CLOCKS,))
     return shell(start_wisp, drives or {}, kernel=kernel, args=args, prepare=prepare, image=image)
 
 
@@ -50,12 +50,12 @@ MORE_WRITES = ("writes() { set -- $(cat /sys/block/vda/stat); echo $5; }; n=$(wr
                "while [ $(writes) -lt $((n + 50)) ]; do sleep 1; done")
 
 
-def through_lives(start_wisp, tmp_path, files, engine, vcpus, lives, size):
+def through_lives(start_wisp, tmp_path, files, engine, vcpus, lives, size, kernel="cloud"):
     disk = tmp_path / "disk.img"
     with open(disk, "wb") as file:
         file.truncate(32 * MIB)
     vm = guest(start_wisp, vcpus, {"disk": {"path": disk, "io_engine": engine,
-                                            "cache_type": "Writeback"}}, kernel="cloud")
+                                            "cache_type": "Writeback"}}, kernel=kernel, fio=True)
     vm.run(f"(fio --ioengine=libaio --iodepth=16 --direct=1 --rw=randwrite --bsrange=512-64k "
            f"--size={size} --verify=crc32c --verify_fatal=1 --loops=10000 --name=j "
            "--filename=/dev/vda --minimal --eta=never --output=/tmp/fio; echo $? >/tmp/status) &")
@@ -77,8 +77,9 @@ def test_fio_through_lives(start_wisp, tmp_path, files, engine, vcpus):
 @pytest.mark.soak
 @pytest.mark.parametrize("engine", ["Sync", "Async"])
 @pytest.mark.parametrize("vcpus", [1, 2, 4])
-def test_fio_through_a_hundred_lives(start_wisp, tmp_path, files, engine, vcpus):
-    through_lives(start_wisp, tmp_path, files, engine, vcpus, 100, "8m")
+@pytest.mark.parametrize("kernel", ["cloud", "small-elf"])
+def test_fio_through_a_hundred_lives(start_wisp, tmp_path, files, engine, vcpus, kernel):
+    through_lives(start_wisp, tmp_path, files, engine, vcpus, 100, "8m", kernel)
 
 
 # --- console ---
