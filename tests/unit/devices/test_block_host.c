@@ -107,3 +107,29 @@ TEST(a_file_that_is_cut_to_nothing)
 	check_alive(2);
 	unplug_disk();
 }
+
+/*
+ * What a file cannot do at once takes a thread of the kernel's. Where none may be made the ring
+ * gives the operation back with ECANCELED: nobody has begun it, and no reset has asked for that.
+ */
+TEST(a_limit_on_the_number_of_threads)
+{
+	const int none = ASYNC ? IOERR : OK;
+	struct rlimit limit;
+
+	if (geteuid() != 0)
+		SKIP("needs root, to become a user whom the limit is for");
+	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
+	CHECK_EQ(getrlimit(RLIMIT_NPROC, &limit), 0);
+	CHECK_EQ(setrlimit(RLIMIT_NPROC, &(struct rlimit){ 0, limit.rlim_max }), 0);
+	CHECK_EQ(setresuid(65534, 65534, 0), 0);
+	CHECK_EQ(request(OUT, 0, SECTOR, 0, 1), none);
+	check_alive(ASYNC);
+	CHECK_EQ(request(FLUSH, 0, 0, 0, 1), none);
+	check_alive(2 * ASYNC);
+	CHECK_EQ(seteuid(0), 0);
+	CHECK_EQ(setrlimit(RLIMIT_NPROC, &limit), 0);
+	CHECK_EQ(request(OUT, 0, SECTOR, 0, 1), OK);
+	CHECK_EQ(request(FLUSH, 0, 0, 0, 1), OK); /* nothing was lost */
+	unplug_disk();
+}

@@ -253,15 +253,23 @@ static const char *name_of(enum blk_op_kind kind)
 	return names[kind];
 }
 
+/* io_uring cancels by itself what needs a thread of the kernel's when it can make none. */
+static const char *reason_of(const struct blk_op *op)
+{
+	return op->error == -ECANCELED ? "no thread for io_uring; raise RLIMIT_NPROC or pids.max"
+				       : strerror(-op->error);
+}
+
 static void fail_op(struct blk *b, const struct blk_op *op)
 {
-	if (op->error == -ECANCELED) /* by a reset, and nobody's fault */
+	if (op->cancelled && op->error == -ECANCELED) /* by a reset, and nobody's fault */
 		return;
 	counter_inc(&b->metrics.execute_fails);
 	log_guest(LOG_WARN, "%s: %s of %llu bytes at %llu failed: %s", vdev_name(&b->vdev),
 		  name_of(op->kind), (unsigned long long)op->len, (unsigned long long)op->off,
-		  strerror(-op->error));
-	if (op->kind == BLK_OP_FLUSH && b->flush_error == 0)
+		  reason_of(op));
+	/* What was not begun has lost nothing. */
+	if (op->kind == BLK_OP_FLUSH && b->flush_error == 0 && op->error != -ECANCELED)
 		b->flush_error = op->error;
 }
 
