@@ -267,6 +267,7 @@ static int wait_for_events(struct loop *loop, int ms)
 		if (!loop->watches || !poll_watches(loop, began, &n))
 			n = sleep_for(loop, ms, began);
 	} else if (n >= 0) {
+		loop->nbatch = n; /* fetched: what the watch removes gets no callback */
 		(void)serve_watch(loop);
 	}
 	return n;

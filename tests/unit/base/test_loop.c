@@ -462,6 +462,42 @@ TEST(watches_are_fair_to_each_other_and_to_events)
 	loop_fini(&loop);
 }
 
+struct remover {
+	struct loop_watch watch;
+	struct loop_src *victim;
+};
+
+static bool at_once(const struct loop_watch *watch)
+{
+	(void)watch;
+	return true;
+}
+
+static void on_remove(struct loop_watch *watch, bool found)
+{
+	CHECK(found);
+	loop_remove(&loop, container_of(watch, struct remover, watch)->victim);
+}
+
+/* What a watch removes gets no event, though the turn has fetched it before. */
+TEST(a_watch_may_remove_what_the_turn_has_fetched)
+{
+	struct remover r = { .watch = { .ready = at_once, .fn = on_remove } };
+
+	start_polling(USEC_PER_SEC);
+	make(&a, on_count);
+	make(&b, on_count);
+	r.victim = &a.src;
+	fd_event_signal(a.src.fd);
+	fd_event_signal(b.src.fd);
+	loop_watch(&loop, &r.watch);
+	CHECK_EQ(loop_turn(&loop, -1), 0);
+	CHECK(!a.src.added);
+	CHECK_EQ(a.calls, 0);
+	CHECK_EQ(b.calls, 1);
+	loop_fini(&loop);
+}
+
 static void *signal_later(void *arg)
 {
 	usleep(2000);
