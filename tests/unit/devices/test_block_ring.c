@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "devices/virtio/block/req.h"
 #include "disk.h"
 
 enum { MANY = 256, TABLES = 0x4000, STATUSES = 0x8000 };
@@ -284,6 +285,66 @@ TEST(a_cached_read)
 	CHECK_EQ(request(IN, 1, 2 * SECTOR, WRITE, SECTOR), IOERR);
 	CHECK(data_is(DATA, SECTOR, SECTOR));
 	CHECK_EQ(close(file), 0);
+	unplug_disk();
+}
+
+static uint64_t moved(const struct blk *b)
+{
+	uint64_t most = 0;
+
+	for (unsigned i = 0; i < BLK_ASYNC_DEPTH * BLK_REQ_OPS; i++)
+		if (b->ops[i].done > most)
+			most = b->ops[i].done;
+	return most;
+}
+
+/* However long a request is, a turn moves no more of it than a part. */
+static void check_parts(uint32_t type, uint32_t at, unsigned segments, unsigned bytes)
+{
+	struct blk *b = container_of(dev, struct blk, vdev);
+	uint16_t flags = type == IN ? WRITE : 0;
+	uint64_t before, now = 0;
+	uint32_t head, len;
+	unsigned most = 0;
+
+	memset(b->ops, 0, BLK_ASYNC_DEPTH * BLK_REQ_OPS * sizeof(*b->ops));
+	header(type, 0);
+	desc(TABLE, 0, HEADER, 16, NEXT, 1);
+	for (uint16_t i = 1; i <= segments; i++)
+		desc(TABLE, i, at, bytes, flags | NEXT, (uint16_t)(i + 1));
+	desc(TABLE, segments + 1, STATUS, 1, WRITE, 0);
+	desc(Q_DESC, 0, TABLE, 16 * (segments + 2), INDIRECT, 0);
+	offer(0);
+	wr(R_NOTIFY, 0);
+	while (!used(&head, &len)) {
+		before = now;
+		CHECK_EQ(loop_turn(&loop, 1000), 0);
+		now = moved(b);
+		if (now - before > most)
+			most = (unsigned)(now - before);
+	}
+	CHECK_EQ(ram[STATUS], OK);
+	CHECK_EQ(len, type == IN ? segments * bytes + 1 : 1);
+	CHECK_EQ(now, segments * bytes);
+	CHECK(most > 0 && most <= BLK_ASYNC_PART);
+}
+
+TEST(a_long_request_in_parts)
+{
+	enum { BYTES = 12 << 20, LONG = 5 << 20, MORE_RAM = 1 << 28 };
+	static _Alignas(4096) uint8_t more_ram[LONG];
+
+	plug_disk((struct blk_cfg){ 0 });
+	CHECK_EQ(ftruncate(disk, BYTES), 0);
+	CHECK_EQ(blk_replace(dev, fcntl(disk, F_DUPFD_CLOEXEC, 0), &(struct err){ 0 }), 0);
+	wr(R_STATUS, 0);
+	run_device(VIRTIO_F_INDIRECT_DESC);
+	CHECK_EQ(gmem_add(&mem, MORE_RAM, LONG, more_ram), 0);
+	for (uint32_t type = IN; type <= OUT; type++) {
+		check_parts(type, 0x80000, 24, BYTES / 24);
+		check_parts(type, 0x80000, 21, 0x70000); /* of segments that do not fill it */
+		check_parts(type, MORE_RAM, 2, LONG);
+	}
 	unplug_disk();
 }
 

@@ -11,8 +11,7 @@
 
 #include "base/fault.h"
 
-/* Longer reads are copied by a worker: here they would keep the loop from others. */
-enum { NOWAIT_MAX = 256 << 10 };
+enum { NOWAIT_MAX = 256 << 10 }; /* of a read that is tried before the ring */
 
 struct blk_async {
 	struct blk_engine engine;
@@ -49,17 +48,41 @@ static void unlink_op(struct blk_async *a, struct blk_op *op)
 		op->next->prev = op->prev;
 }
 
+/*
+ * The segments that the ring moves next. What is in the page cache is copied by the system
+ * call that submits it, on the loop's time, and a driver's segments overlap as it likes: so
+ * each turn takes a part of a long request only.
+ */
+static unsigned next_part(struct blk_op *op, struct iovec **ret_iov)
+{
+	uint64_t bytes = 0;
+	unsigned n = 0;
+
+	while (n < op->niov && op->iov[n].iov_len <= BLK_ASYNC_PART - bytes)
+		bytes += op->iov[n++].iov_len;
+	*ret_iov = op->iov;
+	if (n > 0)
+		return n;
+	op->piece = (struct iovec){ op->iov->iov_base, BLK_ASYNC_PART };
+	*ret_iov = &op->piece;
+	return 1;
+}
+
 /* What is left of the operation goes to the ring. */
 static void queue_op(struct blk_async *a, struct blk_op *op)
 {
 	uint64_t at = op->off + op->done;
+	struct iovec *iov;
+	unsigned n;
 
 	switch (blk_op_call(op)) {
 	case BLK_CALL_READ:
-		uring_readv(a->ring, &op->ring_op, a->slot, op->iov, op->niov, at);
+		n = next_part(op, &iov);
+		uring_readv(a->ring, &op->ring_op, a->slot, iov, n, at);
 		return;
 	case BLK_CALL_WRITE:
-		uring_writev(a->ring, &op->ring_op, a->slot, op->iov, op->niov, at);
+		n = next_part(op, &iov);
+		uring_writev(a->ring, &op->ring_op, a->slot, iov, n, at);
 		return;
 	case BLK_CALL_SYNC:
 		uring_fdatasync(a->ring, &op->ring_op, a->slot);

@@ -3,7 +3,8 @@
  * The engine `Async': block operations through the loop's io_uring.
  *
  * What the page cache holds is read at once with RWF_NOWAIT, because a ring would
- * only add to it; everything else goes through the ring and leaves the loop free.
+ * only add to it; everything else goes through the ring, in parts that keep the loop
+ * from nobody for long.
  *
  * Main thread, like the ring.
  */
@@ -13,7 +14,10 @@
 #include "base/uring.h"
 #include "devices/virtio/block/engine.h"
 
-enum { BLK_ASYNC_DEPTH = 128 }; /* operations of one drive that are in flight at most */
+enum {
+	BLK_ASYNC_DEPTH = 128,	  /* operations of one drive that are in flight at most */
+	BLK_ASYNC_PART = 2 << 20, /* bytes that the ring moves of one at a time */
+};
 
 /*
  * For the drive whose file is, or will be, in `slot' of the ring's table. The ring is

@@ -41,7 +41,7 @@ struct blk_op {
 	/* The engine's, from start() to blk_op_done(). */
 	bool by_writing;     /* ZERO: fallocate cannot do it here */
 	unsigned retries;    /* without progress */
-	struct iovec piece;  /* of zeros, or of the bounce buffer: what iov is meanwhile */
+	struct iovec piece;  /* of zeros or the bounce buffer: what iov is meanwhile; or of iov */
 	struct iovec *guest; /* of a bounced one: its iov */
 	unsigned nguest;
 	struct blk_engine *engine;
