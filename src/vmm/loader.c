@@ -314,20 +314,18 @@ static int check_setup_header(const uint8_t *hdr, struct err *e)
 
 /*
  * Where the image goes: to its preferred address, so that the decompressor has
- * nothing to move, or, when memory ends before and it may move, to 1 MiB.
+ * nothing to move. Loaded lower it works there all the same (boot protocol, init_size),
+ * so that a kernel which may be moved needs no less memory. With a preference below
+ * 1 MiB it is moved to where there is a place.
  */
 static int place_bzimage(const struct gmem *mem, const uint8_t *hdr, uint64_t need, gpa_t *ret_base,
 			 struct err *e)
 {
 	gpa_t preferred = field(hdr, HDR_PREF_ADDRESS, 8);
-	bool relocatable = hdr[HDR_RELOCATABLE] != 0;
+	gpa_t base = preferred < LAYOUT_HIMEM && hdr[HDR_RELOCATABLE] ? LAYOUT_HIMEM : preferred;
 
-	if (preferred >= LAYOUT_HIMEM && preferred % PAGE == 0 && gmem_hva(mem, preferred, need)) {
-		*ret_base = preferred;
-		return 0;
-	}
-	if (relocatable && gmem_hva(mem, LAYOUT_HIMEM, need)) {
-		*ret_base = LAYOUT_HIMEM;
+	if (base >= LAYOUT_HIMEM && base % PAGE == 0 && gmem_hva(mem, base, need)) {
+		*ret_base = base;
 		return 0;
 	}
 	return err_set(
