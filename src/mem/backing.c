@@ -9,6 +9,8 @@
 
 #include "base/fault.h"
 
+#define HUGE_PAGE ((size_t)2 << 20)
+
 static int map_failed(size_t size, enum backing_pages pages, int r, struct err *e)
 {
 	if (pages == BACKING_PAGES_2M)
@@ -45,6 +47,47 @@ static int make_memfd(size_t size, enum backing_pages pages)
 	return r < 0 ? r : take_fd(&fd);
 }
 
+/*
+ * Addresses that begin where a page of 2 MiB does, as the guest's do: KVM maps large pages
+ * only where both are equally far into one, and Linux before 6.7 goes by 4 KiB. Nothing
+ * else can come between, for they stay taken until they are mapped over.
+ */
+static void *reserve(size_t size)
+{
+	size_t before;
+	uint8_t *p;
+
+	if (size > SIZE_MAX - HUGE_PAGE) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	p = mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		 0);
+	if (p == MAP_FAILED)
+		return p;
+	before = -(uintptr_t)p % HUGE_PAGE;
+	if (before > 0)
+		(void)munmap(p, before);
+	(void)munmap(p + before + size, HUGE_PAGE - before);
+	return p + before;
+}
+
+static void *map_at(void *at, const struct backing *b, int flags)
+{
+	void *p = MAP_FAILED;
+	int r;
+
+	if (at == MAP_FAILED)
+		return p;
+	p = mmap(at, b->size, PROT_READ | PROT_WRITE, flags | (at ? MAP_FIXED : 0),
+		 b->kind == BACKING_PRIVATE ? -1 : b->fd, 0);
+	r = errno;
+	if (p == MAP_FAILED && at)
+		(void)munmap(at, b->size);
+	errno = r;
+	return p;
+}
+
 static int map(struct backing *b, enum backing_pages pages)
 {
 	static const int kinds[] = {
@@ -63,8 +106,7 @@ static int map(struct backing *b, enum backing_pages pages)
 		flags |= MAP_HUGETLB | MAP_HUGE_2MB;
 	if (r < 0)
 		return r;
-	p = mmap(NULL, b->size, PROT_READ | PROT_WRITE, flags,
-		 b->kind == BACKING_PRIVATE ? -1 : b->fd, 0);
+	p = map_at(pages == BACKING_PAGES_2M ? NULL : reserve(b->size), b, flags);
 	if (p == MAP_FAILED)
 		return -errno;
 	/* Hints: their failure harms nobody. */

@@ -55,6 +55,32 @@ TEST(memory_is_zero_and_writable_to_its_end)
 	}
 }
 
+/* Where guest and host address differ modulo 2 MiB, KVM maps small pages alone. */
+TEST(memory_begins_where_a_huge_page_does)
+{
+	static const size_t sizes[] = { 1 * MIB, 3 * MIB, 4 * MIB, 129 * MIB };
+
+	for (unsigned i = 0; i < 3 * ARRAY_SIZE(sizes); i++) {
+		size_t size = sizes[i / 3];
+		struct backing b = { 0 }, view = { 0 };
+
+		CHECK_EQ(backing_create(size, i % 3 == 0 ? BACKING_PRIVATE : BACKING_SHARED,
+					i % 2 ? BACKING_PAGES_TRANSPARENT : BACKING_PAGES_DEFAULT,
+					&b, &err),
+			 0);
+		CHECK_EQ((uintptr_t)b.hva % (2 * MIB), 0);
+		if (i % 3 == 2) {
+			CHECK_EQ(backing_map_file(b.fd, size, BACKING_PAGES_DEFAULT, &view, &err),
+				 0);
+			CHECK_EQ((uintptr_t)view.hva % (2 * MIB), 0);
+			CHECK_EQ(view.hva[size - 1], 0);
+		}
+		b.hva[size - 1] = 1;
+		backing_destroy(&view);
+		backing_destroy(&b);
+	}
+}
+
 TEST(more_than_the_host_has_is_only_reserved)
 {
 	/* Not more than twice: addresses are short in a program under ThreadSanitizer. */
@@ -93,6 +119,10 @@ TEST(a_refusal_names_size_and_remedy)
 		 -ENOMEM);
 	CHECK(strstr(err.msg, "268435456 MiB"));
 	CHECK(strstr(err.msg, "mem_size_mib"));
+	CHECK(b.hva == NULL);
+	CHECK_EQ(backing_create(SIZE_MAX & ~(size_t)(MIB - 1), BACKING_PRIVATE,
+				BACKING_PAGES_DEFAULT, &b, &err),
+		 -ENOMEM);
 	CHECK(b.hva == NULL);
 	CHECK_EQ(backing_create((size_t)1 << 46, BACKING_PRIVATE, BACKING_PAGES_2M, &b, &err),
 		 -ENOMEM);
