@@ -327,18 +327,26 @@ static void check_neighbours(void)
 		say(OK, "swap", "off");
 }
 
+/*
+ * The kernel's word on a fault: whole, or on a part of it, as in `KVM: Vulnerable' and
+ * `Mitigation: ...; BHI: Vulnerable'. `SMT vulnerable' is told of by the line of SMT.
+ */
+static bool is_unmitigated(const char *state)
+{
+	return strstr(state, "Vulnerable") || strstr(state, "VMX: vulnerable");
+}
+
 /* Names of the processor's known faults that the kernel does nothing about. */
 static void check_vulnerabilities(void)
 {
 	static const char *const path = "/sys/devices/system/cpu/vulnerabilities";
 	DIR *dir = opendir(path);
-	char names[256] = "", file[512], state[128];
+	char names[256] = "", file[512], state[256];
 	size_t len = 0;
 
 	for (struct dirent *d; dir && (d = readdir(dir));) {
 		snprintf(file, sizeof(file), "%s/%s", path, d->d_name);
-		if (strncmp(line_of(file, state, sizeof(state)), "Vulnerable", 10) == 0 &&
-		    len < sizeof(names))
+		if (is_unmitigated(line_of(file, state, sizeof(state))) && len < sizeof(names))
 			len += (size_t)snprintf(names + len, sizeof(names) - len, " %s", d->d_name);
 	}
 	if (dir)
