@@ -110,6 +110,15 @@ static void handle_exit(struct vcpu *v)
 
 /* --- the thread ----------------------------------------------------------- */
 
+/*
+ * Since Linux 6.13 the first KVM_RUN of a VM makes a thread in this process. The boot
+ * processor never waits for SIPI, so that from it EAGAIN is the thread's, for ever.
+ */
+static bool is_short_of_tasks(const struct vcpu *v, int error)
+{
+	return error == EAGAIN && v->index == 0;
+}
+
 /* Runs the guest until an order may have come or the machine is to end. */
 static void run_guest(struct vcpu *v)
 {
@@ -117,6 +126,13 @@ static void run_guest(struct vcpu *v)
 	while (end_requested(v->end) == END_NONE) {
 		if (ioctl(v->fd, KVM_RUN, 0) == 0) {
 			handle_exit(v);
+			continue;
+		}
+		if (is_short_of_tasks(v, errno)) {
+			unexpected(v, END_KVM_FAILURE,
+				   "KVM needs a task of its own, and a limit (pids.max, TasksMax, "
+				   "RLIMIT_NPROC) leaves none; raise it by one",
+				   (unsigned)errno);
 			continue;
 		}
 		if (errno == EINTR || errno == EAGAIN) { /* EAGAIN: waiting for SIPI, woken */

@@ -7,6 +7,7 @@ import resource
 import signal
 import termios
 import time
+from pathlib import Path
 
 import pytest
 
@@ -164,6 +165,51 @@ def test_stuck_guest_can_be_paused(start_wisp):
         assert vm.api.get("/").json["state"] == "Paused"
         vm.resume()
     assert vm.alive()
+
+
+# --- a host that has no more tasks ---
+
+@pytest.fixture
+def tasks_limit():
+    """Lets a process have so many tasks more than it has, and no more."""
+    groups = []
+
+    def limit(pid, more):
+        top = Path("/sys/fs/cgroup/pids")
+        group = (top if top.exists() else top.parent) / f"wisp-test-{pid}"
+        try:
+            if not top.exists():
+                (top.parent / "cgroup.subtree_control").write_text("+pids")
+            group.mkdir()
+            groups.append(group)
+            (group / "cgroup.procs").write_text(str(pid))
+        except OSError as error:
+            pytest.skip(f"no cgroup for tasks can be made here: {error}")
+        (group / "pids.max").write_text(str(len(host.tasks(pid)) + more))
+
+    yield limit
+    for group in groups:
+        group.rmdir()
+
+
+@pytest.mark.anykvm
+@pytest.mark.parametrize("vcpus", [1, 2])
+def test_no_task_left_for_kvm(tasks_limit, start_wisp, vcpus):
+    """Newer kernels make one at the first KVM_RUN. Without, the guest runs or the process ends."""
+    vm = start_wisp()
+    tasks_limit(vm.pid, vcpus)
+    vm.machine(vcpus=vcpus)
+    vm.boot_source(payload.image("idle"))
+    vm.start()
+    until = time.monotonic() + host.deadline(10)
+    while vm.alive() and "READY" not in vm.console() and time.monotonic() < until:
+        time.sleep(0.05)
+    if vm.alive():
+        assert "READY" in vm.console()
+    else:
+        assert vm.wait(10) == 1
+        assert vm.exit_reason() == "kvm-failure"
+        assert "KVM needs a task of its own" in vm.log()
 
 
 # --- what Linux does ---
