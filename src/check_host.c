@@ -71,16 +71,30 @@ static bool has_line(const char *path, const char *one, const char *other)
 
 /* --- what a microVM cannot do without ----------------------------------------- */
 
+/* Version of Linux as two numbers; false: it cannot be read. */
+static bool kernel_version(struct utsname *u, unsigned *major, unsigned *minor)
+{
+	return uname(u) == 0 && sscanf(u->release, "%u.%u", major, minor) == 2;
+}
+
+static bool kernel_is_before(unsigned major, unsigned minor)
+{
+	struct utsname u;
+	unsigned a, b;
+
+	return kernel_version(&u, &a, &b) && (a < major || (a == major && b < minor));
+}
+
 static void check_kernel(void)
 {
 	struct utsname u;
-	unsigned major = 0, minor = 0;
+	unsigned major, minor;
 
-	if (uname(&u) < 0 || sscanf(u.release, "%u.%u", &major, &minor) != 2)
+	if (!kernel_version(&u, &major, &minor))
 		say(WARN, "host kernel",
 		    "its release cannot be read; nothing is known about it; "
 		    "see uname -r");
-	else if (major < 6 || (major == 6 && minor < 1))
+	else if (kernel_is_before(6, 1))
 		say(WARN, "host kernel",
 		    "%s; wisp is made for Linux 6.1 and later, and tested with nothing older; "
 		    "update it",
@@ -293,6 +307,8 @@ static void check_nx_huge_pages(void)
 	line_of("/sys/module/kvm/parameters/nx_huge_pages", value, sizeof(value));
 	if (!value[0] || strcmp(value, "never") == 0)
 		say(OK, "kvm.nx_huge_pages", "%s", value[0] ? value : "not there");
+	else if (!kernel_is_before(6, 13)) /* the thread begins where it belongs */
+		say(OK, "kvm.nx_huge_pages", "%s, which costs nothing since Linux 6.13", value);
 	else if (has_line("/proc/self/mounts", " cgroup", "favordynmods"))
 		say(OK, "kvm.nx_huge_pages", "%s, and cgroups are mounted with favordynmods",
 		    value);
