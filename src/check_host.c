@@ -264,6 +264,21 @@ static void check_huge_pages(void)
 		    "sysctl vm.nr_hugepages=N, one for each 2 MiB of their memory");
 }
 
+static void check_transparent_pages(void)
+{
+	char value[64];
+
+	line_of("/sys/kernel/mm/transparent_hugepage/enabled", value, sizeof(value));
+	if (value[0] && !strstr(value, "[never]"))
+		say(OK, "transparent huge pages", "%s", value);
+	else
+		say(WARN, "transparent huge pages",
+		    "the kernel %s; huge_pages Transparent is accepted and changes nothing; %s",
+		    value[0] ? "never makes any" : "has none",
+		    value[0] ? "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
+			     : "use one with CONFIG_TRANSPARENT_HUGEPAGE, or huge_pages 2M");
+}
+
 static void check_user_namespaces(void)
 {
 	pid_t child;
@@ -386,6 +401,7 @@ int check_host(void)
 	check_cgroups();
 	check_tun();
 	check_huge_pages();
+	check_transparent_pages();
 	check_user_namespaces();
 	check_clock();
 	check_nx_huge_pages();

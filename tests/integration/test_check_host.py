@@ -125,6 +125,10 @@ def test_no_permission(tmp_path):
      "of 8 pages"),
     ("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "0\n", "huge pages", "warn",
      "is empty"),
+    ("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n",
+     "transparent huge pages", "warn", "never"),
+    ("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n",
+     "transparent huge pages", "ok", "always [madvise] never"),
 ])
 def test_setting(path, text, thing, word, says):
     if not os.path.exists(path):
