@@ -181,7 +181,7 @@ def test_placeholders_become_disks(start_wisp, tmp_path, disk, engine):
     """As Kata does it: empty files at the start, a path and a limit for them later."""
     empty = image(tmp_path / "empty")
     small = image(tmp_path / "small", b"small".ljust(MIB, b"."))
-    vm = shell(start_wisp, {"d0": {"path": empty, "io_engine": engine},
+    vm = shell(start_wisp, {"d0": {"path": empty, "io_engine": engine, "direct": True},
                             "d1": {"path": empty, "io_engine": engine, "read_only": True}})
     assert vm.run("cat /sys/block/vda/size /sys/block/vdb/size").split() == ["0", "0"]
     no_limit = {"bandwidth": {"size": 0, "one_time_burst": 0, "refill_time": 0},

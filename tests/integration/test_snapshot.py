@@ -144,6 +144,27 @@ def test_memory_file_is_sparse_and_may_be_read_only(start_wisp, tmp_path, files)
     passes(other)
 
 
+@pytest.mark.parametrize("jailed", [None, False])
+def test_holes_of_a_loaded_machine_stay_holes(start_wisp, tmp_path, files, jailed):
+    """In a jail nothing says which pages are its own: all are looked at. Outside /proc says it,
+    and where the others' file has holes they are not read."""
+    vm = busy(start_wisp, tmp_path, "pause-serial", mem=1024)
+    vm.pause()
+    snapshot.create(vm, files)
+    vm.close()
+    other = start_wisp(jailed=jailed)
+    again = snapshot.Snapshot(tmp_path / "state2", tmp_path / "memory2")
+    snapshot.load(other, files, resume_vm=True)
+    other.pause()
+    snapshot.create(other, again)
+    assert again.memory.stat().st_size == 1024 << 20
+    assert again.memory.stat().st_blocks <= files.memory.stat().st_blocks + (1 << 20) // 512
+    other.close()
+    other = start_wisp(jailed=jailed)
+    snapshot.load(other, again, resume_vm=True)
+    passes(other)
+
+
 def test_configuration_comes_along(start_wisp, tmp_path, files):
     vm = busy(start_wisp, tmp_path, "pause-io", "Sync", vcpus=2, track_dirty_pages=True)
     before = vm.api.get("/vm/config").json
