@@ -116,7 +116,9 @@ void snap_target_drop(struct snap_target *t)
 {
 	if (t->temp[0])
 		(void)unlinkat(t->dir_fd, t->temp, 0);
-	t->temp[0] = '\0';
+	if (t->aside[0])
+		(void)unlinkat(t->dir_fd, t->aside, 0);
+	t->temp[0] = t->aside[0] = '\0';
 	fd_close_(&t->fd);
 	fd_close_(&t->dir_fd);
 	t->fd = t->dir_fd = -1;
@@ -184,12 +186,27 @@ static int put_in_place(struct snap_target *t)
 	return r;
 }
 
-/* As it was before put_in_place(). */
+/* The old file leaves its place, and that is on the disk. */
+static int put_aside(struct snap_target *t)
+{
+	int r = FAULT(-EIO);
+
+	if (r < 0)
+		return r;
+	snprintf(t->aside, sizeof(t->aside), "%.*s.old",
+		 (int)(strlen(t->temp) - strlen(".partial")), t->temp);
+	r = rename_in(t, t->name, t->aside, 0);
+	if (r < 0)
+		t->aside[0] = '\0';
+	return r < 0 ? r : sync_fd(t->dir_fd);
+}
+
+/* As it was before put_aside() and put_in_place(). */
 static void take_back(struct snap_target *t)
 {
 	switch (t->place) {
 	case SNAP_BESIDE:
-		return;
+		break;
 	case SNAP_PLACED:
 		(void)rename_in(t, t->name, t->temp, 0);
 		break;
@@ -198,20 +215,26 @@ static void take_back(struct snap_target *t)
 		break;
 	}
 	t->place = SNAP_BESIDE;
+	if (t->aside[0])
+		(void)rename_in(t, t->aside, t->name, 0);
+	t->aside[0] = '\0';
 }
 
 static int place_both(struct snap_target *memory, struct snap_target *state, struct err *e)
 {
-	int r = put_in_place(memory);
+	int r = put_aside(state);
 
+	if (r < 0 && r != -ENOENT)
+		return fail(state, "the old file cannot be put aside", r, e);
+	r = put_in_place(memory);
 	if (r < 0)
 		return fail(memory, "the file cannot be put into its place", r, e);
-	r = put_in_place(state);
-	if (r < 0)
-		return fail(state, "the file cannot be put into its place", r, e);
 	r = sync_fd(memory->dir_fd);
 	if (r < 0)
 		return fail(memory, "the file's folder cannot be synced", r, e);
+	r = put_in_place(state);
+	if (r < 0)
+		return fail(state, "the file cannot be put into its place", r, e);
 	r = sync_fd(state->dir_fd);
 	return r < 0 ? fail(state, "the file's folder cannot be synced", r, e) : 0;
 }

@@ -2,7 +2,8 @@
 /*
  * The two files of a snapshot: written beside their places under names of their own,
  * synced, and put into place together. What stood there before is whole until then,
- * and again when the second one cannot be put there.
+ * and again when the second one cannot be put there. A process or a host that dies in
+ * between leaves no state file in its place: never a new memory file beside an old state.
  *
  * Main thread.
  */
@@ -19,6 +20,7 @@ struct snap_target {
 	int dir_fd;	  /* owned: the folder */
 	int fd;		  /* owned: the new file, empty, for reading and writing */
 	char temp[256];	  /* name of it in the folder; "": there is none (any more) */
+	char aside[256];  /* name of the old file, while it is out of its place; "": none */
 	enum snap_place {
 		SNAP_BESIDE,
 		SNAP_PLACED,	/* there was nothing in its place */

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "conf/expect.h"
@@ -149,6 +152,59 @@ TEST(every_fault_leaves_both_as_they_were)
 	fault_arm(-1);
 	holds(memory_path, "new");
 	end(2);
+}
+
+static long renames = -1; /* until this process dies; -1: it does not */
+
+/* In the C library's place. */
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+	if (renames == 0)
+		_exit(0);
+	if (renames > 0)
+		renames--;
+	return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+}
+
+/* Whether a process that dies instead of its n-th rename has had so many. */
+static bool dies_at(long n)
+{
+	int status;
+	pid_t child = fork();
+
+	CHECK(child >= 0);
+	if (child == 0) {
+		renames = n;
+		_exit(write_both("new") == 0 ? 1 : 2);
+	}
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status) == 0;
+}
+
+/* A state goes with its memory alone: rather none than that of another snapshot. */
+TEST(a_death_in_between_leaves_no_mixed_pair)
+{
+	char remove[64];
+	bool died = true;
+	long n = 0;
+
+	begin();
+	snprintf(remove, sizeof(remove), "rm -f %s/*", dir);
+	for (; died; n++) {
+		put(memory_path, "old");
+		put(state_path, "old");
+		died = dies_at(n);
+		if (access(state_path, F_OK) == 0) {
+			holds(state_path, died && n == 0 ? "old" : "new");
+			holds(memory_path, died && n == 0 ? "old" : "new");
+		} else {
+			CHECK(died && n > 0);
+		}
+		CHECK_EQ(system(remove), 0);
+	}
+	CHECK(n > 2);
+	end(0);
 }
 
 TEST(places_that_are_none)
