@@ -11,12 +11,12 @@
 
 enum { RACES_MAX = 64 }; /* renames on the way that one opening puts up with */
 
-int beneath_open(int dirfd, const char *path, int flags, mode_t mode)
+static int open_resolved(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
 	struct open_how how = {
 		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
 		.mode = flags & O_CREAT ? mode : 0,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | resolve,
 	};
 	long fd = FAULT(-EACCES);
 
@@ -31,6 +31,16 @@ int beneath_open(int dirfd, const char *path, int flags, mode_t mode)
 			return -errno;
 	}
 	return -EAGAIN;
+}
+
+int beneath_open(int dirfd, const char *path, int flags, mode_t mode)
+{
+	return open_resolved(dirfd, path, flags, mode, 0);
+}
+
+int beneath_open_no_mount(int dirfd, const char *path, int flags)
+{
+	return open_resolved(dirfd, path, flags, 0, RESOLVE_NO_XDEV);
 }
 
 static const char *reason(int r)

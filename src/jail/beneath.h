@@ -23,6 +23,9 @@ struct beneath {
 /* A descriptor or a negative errno; O_CLOEXEC is added. `mode' counts with O_CREAT. */
 must_check int beneath_open(int dirfd, const char *path, int flags, mode_t mode);
 
+/* The same for what exists; -EXDEV when it is on another mount, of whatever file system. */
+must_check int beneath_open_no_mount(int dirfd, const char *path, int flags);
+
 /*
  * The folder `path', made if need be with mode 0755; opened for reading. *ret_made (NULL:
  * not wanted) says whether it is new.

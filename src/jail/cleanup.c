@@ -15,7 +15,6 @@ struct level {		/* a folder that is being emptied */
 struct walk { /* from the outermost folder to the one that is emptied now */
 	struct level at[DEPTH_MAX];
 	unsigned depth;
-	dev_t dev; /* of all of them */
 };
 
 static void walk_fini(struct walk *w)
@@ -35,21 +34,16 @@ static int fail(const struct beneath *b, const char *name, int r, struct err *e)
 static int enter(struct walk *w, int parent, const char *name)
 {
 	autoclose int fd = -1;
-	struct stat st;
 	struct level *l = &w->at[w->depth];
 
 	if (w->depth == DEPTH_MAX)
 		return -ELOOP;
 	if (strlen(name) >= sizeof(l->name))
 		return -ENAMETOOLONG;
-	fd = beneath_open(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	/* Not by st_dev: a folder of the same file system may be mounted here, too. */
+	fd = beneath_open_no_mount(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (w->depth > 0 && st.st_dev != w->dev)
-		return -EXDEV;
-	w->dev = st.st_dev;
 	l->dir = fdopendir(fd);
 	if (!l->dir)
 		return -errno;

@@ -605,12 +605,16 @@ def test_cleanup(jailed):
 
 
 @NEEDS_ROOT
-def test_cleanup_stops_at_a_mount(jailed):
+@pytest.mark.parametrize("kind", ["other", "same"])
+def test_cleanup_stops_at_a_mount(jailed, tmp_path, kind):
+    """Of another file system, or of a folder of the one that the jail is on."""
     vm = jailed(guest=False)
     vm.close()
-    inside = vm.root / "mounted"
+    inside, images = vm.root / "mounted", tmp_path / "images"
     inside.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "none", inside], check=True)
+    images.mkdir()
+    words = ["-t", "tmpfs", "none"] if kind == "other" else ["--bind", images]
+    subprocess.run(["mount", *words, inside], check=True)
     try:
         (inside / "precious").write_text("untouched")
         done = vm.jail.cleanup()
