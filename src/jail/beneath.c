@@ -9,7 +9,10 @@
 
 #include "base/fault.h"
 
-enum { RACES_MAX = 64 }; /* renames on the way that one opening puts up with */
+enum {
+	RACES_MAX = 64, /* renames on the way that one opening puts up with */
+	ABOVE_MAX = 64, /* bytes of a path's folders, with the NUL */
+};
 
 static int open_resolved(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
@@ -62,15 +65,44 @@ static int fail(const struct beneath *b, const char *path, int r, struct err *e)
 	return err_set(e, ERR_INVALID, r, "`%s/%s': %s", b->name, path, reason(r));
 }
 
+/*
+ * The folder that `path' is to lie in, and the path's last name: calls that make or remove
+ * would follow a link anywhere before that.
+ */
+static int open_above(const struct beneath *b, const char *path, const char **ret_name,
+		      struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char above[ABOVE_MAX] = ".";
+	int fd;
+
+	if (slash && (size_t)(slash - path) >= sizeof(above))
+		return fail(b, path, -ENAMETOOLONG, e);
+	if (slash) {
+		memcpy(above, path, (size_t)(slash - path));
+		above[slash - path] = '\0';
+	}
+	fd = beneath_open(b->fd, above, O_PATH | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fail(b, path, fd, e);
+	*ret_name = slash ? slash + 1 : path;
+	return fd;
+}
+
 int beneath_folder(const struct beneath *b, const char *path, int *ret_fd, bool *ret_made,
 		   struct err *e)
 {
-	bool made = mkdirat(b->fd, path, 0755) == 0;
+	const char *name;
+	autoclose int above = open_above(b, path, &name, e);
+	bool made;
 	int fd;
 
+	if (above < 0)
+		return above;
+	made = mkdirat(above, name, 0755) == 0;
 	if (!made && errno != EEXIST)
 		return fail(b, path, -errno, e);
-	fd = beneath_open(b->fd, path, O_RDONLY | O_DIRECTORY, 0);
+	fd = beneath_open(above, name, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fail(b, path, fd, e);
 	if (ret_made)
@@ -108,11 +140,16 @@ static int check_node(const struct beneath *b, const char *path, dev_t dev, cons
 int beneath_node(const struct beneath *b, const char *path, dev_t dev, uid_t uid, gid_t gid,
 		 struct err *e)
 {
+	const char *name;
+	autoclose int above = open_above(b, path, &name, e);
 	autoclose int fd = -1;
 	struct stat st;
-	int r = FAULT(-EPERM);
+	int r;
 
-	if (r == 0 && mknodat(b->fd, path, S_IFCHR | 0600, dev) < 0 && errno != EEXIST)
+	if (above < 0)
+		return above;
+	r = FAULT(-EPERM);
+	if (r == 0 && mknodat(above, name, S_IFCHR | 0600, dev) < 0 && errno != EEXIST)
 		r = -errno;
 	if (r == -EPERM)
 		return err_set(e, ERR_INVALID, r,
@@ -121,7 +158,7 @@ int beneath_node(const struct beneath *b, const char *path, dev_t dev, uid_t uid
 			       b->name, path);
 	if (r < 0)
 		return fail(b, path, r, e);
-	fd = beneath_open(b->fd, path, O_PATH | O_NOFOLLOW, 0);
+	fd = beneath_open(above, name, O_PATH | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return fail(b, path, fd, e);
 	if (fstat(fd, &st) < 0)
@@ -135,11 +172,12 @@ int beneath_node(const struct beneath *b, const char *path, dev_t dev, uid_t uid
 	return 0;
 }
 
-static int remove_old(const struct beneath *b, const char *path, struct err *e)
+static int remove_old(const struct beneath *b, const char *path, int above, const char *name,
+		      struct err *e)
 {
 	struct stat st;
 
-	if (fstatat(b->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(above, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : fail(b, path, -errno, e);
 	if (S_ISLNK(st.st_mode))
 		return fail(b, path, -ELOOP, e);
@@ -150,7 +188,7 @@ static int remove_old(const struct beneath *b, const char *path, struct err *e)
 		return err_set(e, ERR_INVALID, -EMLINK,
 			       "`%s/%s' is a hard link to a file that has other names: remove it",
 			       b->name, path);
-	if (unlinkat(b->fd, path, 0) < 0 && errno != ENOENT)
+	if (unlinkat(above, name, 0) < 0 && errno != ENOENT)
 		return fail(b, path, -errno, e);
 	return 0;
 }
@@ -158,13 +196,17 @@ static int remove_old(const struct beneath *b, const char *path, struct err *e)
 int beneath_new_file(const struct beneath *b, const char *path, mode_t mode, int *ret_fd,
 		     struct err *e)
 {
-	int fd;
-	int r = remove_old(b, path, e);
+	const char *name;
+	autoclose int above = open_above(b, path, &name, e);
+	int fd, r;
 
+	if (above < 0)
+		return above;
+	r = remove_old(b, path, above, name, e);
 	if (r < 0)
 		return r;
 	/* Whoever puts something there now makes this fail, and nothing else. */
-	fd = beneath_open(b->fd, path, O_WRONLY | O_CREAT | O_EXCL, mode);
+	fd = beneath_open(above, name, O_WRONLY | O_CREAT | O_EXCL, mode);
 	if (fd < 0)
 		return fail(b, path, fd, e);
 	*ret_fd = fd;

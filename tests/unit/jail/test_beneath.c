@@ -56,6 +56,27 @@ TEST(links_lead_nowhere)
 	CHECK_EQ(fd, -1);
 }
 
+/* What makes or removes does so in the folder that was looked at, and in no other. */
+TEST(nothing_is_made_behind_a_link)
+{
+	dev_t null = makedev(1, 3);
+	struct err e = { 0 };
+	int fd = -1;
+
+	make_dir();
+	CHECK_EQ(symlinkat("../out", b.fd, "link"), 0);
+	CHECK_EQ(beneath_folder(&b, "link/net", &fd, NULL, &e), -ELOOP);
+	CHECK_EQ(beneath_own_folder(&b, "link/own", getuid(), getgid(), &e), -ELOOP);
+	CHECK_EQ(beneath_node(&b, "link/null", null, getuid(), getgid(), &e), -ELOOP);
+	CHECK_EQ(beneath_new_file(&b, "link/secret", 0600, &fd, &e), -ELOOP);
+	CHECK(strstr(e.msg, "`jail/link/secret': a symbolic link is in the way"));
+	CHECK(faccessat(b.fd, "../out/net", F_OK, 0) < 0);
+	CHECK(faccessat(b.fd, "../out/own", F_OK, 0) < 0);
+	CHECK(faccessat(b.fd, "../out/null", F_OK, 0) < 0);
+	CHECK_EQ(faccessat(b.fd, "../out/secret", F_OK, 0), 0);
+	CHECK_EQ(fd, -1);
+}
+
 TEST(hard_links_are_refused)
 {
 	struct err e = { 0 };
