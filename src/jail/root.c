@@ -85,6 +85,23 @@ static void make_tiny(int ready)
 	_exit(1);
 }
 
+/*
+ * The kernel mounts a mount namespace nowhere where the mount would show up in other
+ * namespaces too, and /run is so shared on most hosts: then the file becomes a private mount
+ * of its own first.
+ */
+static int pin(const char *path)
+{
+	if (mount(path, ROOT_PINNED, NULL, MS_BIND, NULL) == 0)
+		return 0;
+	if (errno != EINVAL || mount(ROOT_PINNED, ROOT_PINNED, NULL, MS_BIND, NULL) < 0)
+		return -errno;
+	if (mount("", ROOT_PINNED, NULL, MS_PRIVATE, NULL) < 0 ||
+	    mount(path, ROOT_PINNED, NULL, MS_BIND, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
 /* Keeps a new tiny namespace at ROOT_PINNED. */
 static int pin_tiny(void)
 {
@@ -101,7 +118,7 @@ static int pin_tiny(void)
 	close(ready[1]);
 	if (child > 0 && read(ready[0], &byte, 1) == 1) {
 		snprintf(path, sizeof(path), "/proc/%d/ns/mnt", child);
-		r = mount(path, ROOT_PINNED, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+		r = pin(path);
 	}
 	close(ready[0]);
 	if (child > 0) {

@@ -441,6 +441,31 @@ def test_no_such_controller_or_value(tmp_path):
     remove_group(Path(binary()).name)
 
 
+@NEEDS_ROOT
+def test_the_tiny_namespace_is_kept_where_run_is_shared(tmp_path):
+    """As systemd has it: /run is shared, and services have copies of it."""
+    words = " ".join(map(str, Jail(tmp_path, binary(), "t1", USER, USER).words(["--version"])[1:]))
+    script = f"""
+        mount --make-rprivate / && mount -t tmpfs none /run && mount --make-shared /run || exit 1
+        unshare -m --propagation slave sh -c 'echo; read x' < {tmp_path}/hold > {tmp_path}/up &
+        exec 3> {tmp_path}/hold
+        read x < {tmp_path}/up
+        for n in 1 2 3; do
+            (exec -a jailer {binary()} {words}) || exit 1
+            umount /run/wisp-jailer.mnt || exit 1
+        done
+        (exec -a jailer {binary()} {words}) || exit 1
+        echo kind $(stat -f -c %T /run/wisp-jailer.mnt)
+        echo mounts $(grep -c wisp-jailer.mnt /proc/self/mountinfo)"""
+    for name in ("up", "hold"):
+        os.mkfifo(tmp_path / name)
+    done = subprocess.run(["unshare", "-m", "bash", "-c", script], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False,
+                          timeout=host.deadline(20))
+    assert done.returncode == 0 and "kind nsfs\n" in done.stdout, done.stdout
+    assert "mounts 2\n" in done.stdout, done.stdout  # however often it was taken off
+
+
 # --- what somebody has prepared -------------------------------------------------------------
 
 
