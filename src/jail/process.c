@@ -2,9 +2,11 @@
 #include "jail/process.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 
 #include "base/fault.h"
 
@@ -69,7 +71,6 @@ int process_write_pid(int pidfile, long pid, struct err *e)
 int process_fork_first(int pidfile, struct err *e)
 {
 	int written[2], r = FAULT(-EAGAIN);
-	struct err ignored = { 0 };
 	pid_t pid;
 	char byte;
 
@@ -80,10 +81,19 @@ int process_fork_first(int pidfile, struct err *e)
 	if (pid < 0)
 		return err_set(e, ERR_INTERNAL, -errno, "--new-pid-ns: fork: %s", strerror(errno));
 	if (pid > 0) {
-		r = process_write_pid(pidfile, pid, &ignored);
-		_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+		r = process_write_pid(pidfile, pid, e);
+		if (r == 0 && write(written[1], "", 1) == 1)
+			_exit(EXIT_SUCCESS);
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0);
+		close(written[0]);
+		close(written[1]);
+		return r < 0 ? r : err_set(e, ERR_INTERNAL, -errno, "--new-pid-ns: pipe");
 	}
 	close(written[1]);
+	/* A monitor that no pid file names would be found by nobody. */
+	if (read(written[0], &byte, 1) != 1)
+		_exit(EXIT_FAILURE);
 	(void)!read(written[0], &byte, 1); /* the end of the parent ends the wait */
 	close(written[0]);
 	return 0;

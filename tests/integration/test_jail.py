@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The jailer: Firecracker's options and their results, and what is beyond them."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -302,6 +303,31 @@ def test_daemon(jailed):
     assert os.getsid(vm.pid) not in (vm.pid, os.getsid(0))
     for fd in range(3):
         assert os.readlink(f"/proc/{vm.pid}/fd/{fd}") == "/dev/null"
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize("options", [(), ("--new-pid-ns",)])
+def test_no_monitor_without_a_pid_file(tmp_path, options):
+    """On a full disk the file can be made, and not be written."""
+    place = Jail(tmp_path, binary(), "t1", USER, USER, options)
+    place.base.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place.base], check=True)
+    process = None
+    try:
+        (place.base / "fill").write_bytes(bytes(64 << 10))
+        with open(tmp_path / "out.txt", "wb") as out:
+            process = subprocess.Popen(place.words(), executable=binary(),
+                                       stdin=subprocess.DEVNULL, stdout=out,
+                                       stderr=subprocess.STDOUT, start_new_session=True)
+        assert process.wait(host.deadline(10)) == 1
+        assert "pid file: No space left on device" in (tmp_path / "out.txt").read_text()
+        time.sleep(0.2)
+        with pytest.raises(ProcessLookupError):  # nobody is left of its session
+            os.killpg(process.pid, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        subprocess.run(["umount", "-l", place.base], check=True)
 
 
 @NEEDS_ROOT
