@@ -296,6 +296,10 @@ int jail_exec(const struct jail *j, char **argv, struct err *e)
 	char *no_environment[] = { NULL };
 
 	snprintf(path, sizeof(path), "/%s", j->plan.name);
+	/* It knows nothing of the lock, and holds it as long as it lives. */
+	if (fcntl(j->lock, F_SETFD, 0) < 0)
+		return err_set(e, ERR_INTERNAL, -errno, "lock of the pid file: %s",
+			       strerror(errno));
 	execve(path, argv, no_environment);
 	return err_set(e, ERR_INVALID, -errno,
 		       "%s in the jail: %s; a program that is not linked statically needs its "

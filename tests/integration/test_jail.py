@@ -370,6 +370,30 @@ def test_another_program_is_copied_and_executed(jailed, tmp_path):
     assert (vm.root / "other.pid").exists()
 
 
+@NEEDS_ROOT
+def test_another_program_is_known_to_run(tmp_path):
+    """It holds the lock that it knows nothing of: neither cleaned up nor started twice."""
+    program = tmp_path / "yes"
+    shutil.copy("/bin/busybox", program)
+    place = Jail(tmp_path, program, "t1", USER, USER)
+    words = ["jailer", *place.words()[1:]]
+    with subprocess.Popen(words, executable=binary(), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            end = time.monotonic() + host.deadline(15)
+            while time.monotonic() < end and \
+                    os.path.basename(os.readlink(f"/proc/{process.pid}/exe")) != "yes":
+                time.sleep(0.01)
+            for more in (["--cleanup", *words[1:5], "--chroot-base-dir", place.base], words[1:]):
+                done = jail.run(binary(), *more)
+                assert done.returncode == 1 and "is running" in done.stdout, done.stdout
+                assert (place.root / "yes").exists()
+        finally:
+            process.kill()
+    done = jail.run(binary(), "--cleanup", *words[1:5], "--chroot-base-dir", place.base)
+    assert done.returncode == 0 and not place.root.exists(), done.stdout
+
+
 # --- cgroups ------------------------------------------------------------------------------
 
 
