@@ -239,6 +239,10 @@ static int open_parent(const struct plan *p, struct beneath *ret, struct err *e)
 	ret->name = p->base;
 	ret->fd = beneath_open(base.fd, p->name, O_RDONLY | O_DIRECTORY, 0);
 	close(base.fd);
+	if (ret->fd < 0 && ret->fd != -ENOENT)
+		return err_set(e, ERR_INVALID, ret->fd, "`%s/%s': %s", p->base, p->name,
+			       ret->fd == -ELOOP ? "a symbolic link is in the way"
+						 : strerror(-ret->fd));
 	return ret->fd;
 }
 

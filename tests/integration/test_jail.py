@@ -680,6 +680,17 @@ def test_cleanup(jailed):
 
 
 @NEEDS_ROOT
+def test_cleanup_follows_no_link_and_says_so(tmp_path):
+    place, outside = Jail(tmp_path, binary(), "t1"), tmp_path / "outside"
+    (outside / "t1" / "root").mkdir(parents=True)
+    place.base.mkdir()
+    (place.base / Path(binary()).name).symlink_to(outside)
+    done = place.cleanup()
+    assert done.returncode == 1 and "a symbolic link is in the way" in done.stdout, done.stdout
+    assert (outside / "t1" / "root").exists()
+
+
+@NEEDS_ROOT
 @pytest.mark.parametrize("kind", ["other", "same"])
 def test_cleanup_stops_at_a_mount(jailed, tmp_path, kind):
     """Of another file system, or of a folder of the one that the jail is on."""
