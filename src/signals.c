@@ -100,6 +100,8 @@ static void on_abort(int sig, siginfo_t *info, void *context)
 	schema_count_panic();
 	metrics_flush_dying();
 	(void)raise(sig); /* SA_RESETHAND and SA_NODEFER: this is the end */
+	/* But not of process 1 of a PID namespace, which no default action can end. */
+	_exit(128 + sig);
 }
 
 static void on_sigpipe(int sig, siginfo_t *info, void *context)
@@ -139,6 +141,8 @@ static int handle(int sig, void (*handler)(int, siginfo_t *, void *), int flags)
 	struct sigaction sa = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags };
 
 	sigfillset(&sa.sa_mask); /* with SIGTTOU: the terminal is ours to restore */
+	if (flags & SA_NODEFER)
+		sigdelset(&sa.sa_mask, sig);
 	return is_ours_to_take(sig) && sigaction(sig, &sa, NULL) < 0 ? -errno : 0;
 }
 

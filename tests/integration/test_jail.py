@@ -5,7 +5,7 @@ import contextlib
 import os
 import re
 import shutil
-import socket
+import signal
 import socket
 import stat
 import subprocess
@@ -342,6 +342,23 @@ def test_new_namespaces(jailed):
     assert Path(f"/proc/{vm.pid}/uid_map").read_text().split() == [str(USER), str(USER), "1"]
     for task in host.tasks(vm.pid).values():
         assert all(int(task[k], 16) == 0 for k in ("CapPrm", "CapEff", "CapBnd"))
+
+
+@NEEDS_ROOT
+def test_abort_ends_process_one(jailed):
+    """No default action of a signal does, and abort() would go on to a call that is denied."""
+    vm = jailed(options=["--new-pid-ns"], guest=False)
+    os.kill(vm.pid, signal.SIGABRT)
+    end = time.monotonic() + host.deadline(10)
+    while time.monotonic() < end:
+        try:
+            if status(vm.pid)["State"].startswith("Z"):
+                break
+        except FileNotFoundError:
+            break
+        time.sleep(0.02)
+    else:
+        raise AssertionError("it lives")
 
 
 @NEEDS_ROOT
