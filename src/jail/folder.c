@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/sendfile.h>
 #include <sys/sysmacros.h>
 
@@ -173,11 +174,16 @@ int folder_pid_file(const struct folder *f, const struct plan *p, int *ret_file,
 	int r;
 
 	pid_name(p, name);
+	/* Or a file that is not yet locked could be replaced by another jailer's. */
+	if (flock(f->root.fd, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, ERR_STATE, -EBUSY, "`%s': another jailer is at work there",
+			       f->path);
 	r = try_lock(&f->root, name, e);
 	if (r == 0)
 		r = beneath_new_file(&f->root, name, 0644, &file, e);
 	if (r == 0)
 		r = process_lock(&f->root, name, ret_lock, e);
+	(void)flock(f->root.fd, LOCK_UN);
 	if (r == 0)
 		*ret_file = take_fd(&file);
 	return r;

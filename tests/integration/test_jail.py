@@ -2,6 +2,7 @@
 """The jailer: Firecracker's options and their results, and what is beyond them."""
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -679,6 +680,23 @@ def test_same_id_twice_at_once_and_one_after_the_other(jailed, tmp_path):
     again = jailed()
     again.start()
     assert again.pid == again.process.pid
+
+
+@NEEDS_ROOT
+def test_two_jailers_do_not_replace_each_others_files(tmp_path):
+    """Between the making of a pid file and its lock there is nothing for the second one."""
+    place = Jail(tmp_path, binary(), "t1", USER, USER)
+    place.root.mkdir(parents=True)
+    pid_file = place.root / f"{Path(binary()).name}.pid"
+    pid_file.write_text("the first one's")
+    first = os.open(place.root, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(first, fcntl.LOCK_EX)
+    done = jail.run(binary(), *place.words(["--version"])[1:])
+    assert done.returncode == 1 and "another jailer is at work there" in done.stdout, done.stdout
+    assert pid_file.read_text() == "the first one's"
+    os.close(first)
+    done = jail.run(binary(), *place.words(["--version"])[1:])
+    assert done.returncode == 0, done.stdout
 
 
 @NEEDS_ROOT
