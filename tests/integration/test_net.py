@@ -141,6 +141,12 @@ def finish_transfer(vm, giver, taker):
     vm.run("rm /tmp/got /tmp/sent /tmp/sum /tmp/data; wait")
 
 
+def seen_by(tap):
+    """Frames of the guest, as the host counts them."""
+    return {"sent": tap.statistic("rx_packets"),
+            "received": tap.statistic("tx_packets") - tap.statistic("tx_dropped")}
+
+
 def pauses(vm, n):
     for number in range(n):
         time.sleep(0.05 + number % 5 / 10)
@@ -170,11 +176,12 @@ def test_transfer_through_pauses_and_a_snapshot(start_wisp, tap, kernel):
     servers = begin_transfer(vm, tap, 2 * MIB)
     pauses(vm, 5)
     finish_transfer(vm, *servers)
-    counted = metrics(vm)
+    before, counted, after = seen_by(tap), metrics(vm), seen_by(tap)
     assert counted["rx_bytes_count"] > 2 * MIB and counted["tx_bytes_count"] > 2 * MIB
-    # The host saw what the device says, and no frame was lost on the way.
-    assert counted["tx_count"] == tap.statistic("rx_packets")
-    assert counted["rx_count"] == tap.statistic("tx_packets") - tap.statistic("tx_dropped")
+    # The host saw what the device says, and no frame was lost on the way. Debian's kernel says
+    # something of its own now and then.
+    for ours, theirs in (("tx_count", "sent"), ("rx_count", "received")):
+        assert before[theirs] <= counted[ours] <= after[theirs], (ours, before, counted, after)
     assert counted["rx_fails"] == counted["tx_fails"] == counted["tx_malformed_frames"] == 0
     # Connections live on, and so do the offloads that their segments rely on.
     servers = begin_transfer(vm, tap, 2 * MIB)
