@@ -17,7 +17,7 @@ static const char usage[] =
 	"       wisp-seccomp --names                    C table of the names of system calls\n"
 	"       wisp-seccomp --file VMM API VCPU        filter file for --seccomp-filter\n"
 	"       wisp-seccomp --json FILTERS             the same from Firecracker's JSON\n"
-	"       wisp-seccomp -i FILTERS -o FILE [-t x86_64]  likewise, called as seccompiler-bin is\n"
+	"       wisp-seccomp -i FILTERS [-o FILE] [-t x86_64]  likewise, called as seccompiler-bin is\n"
 	"All but the last write to standard output. The grammars are in docs/seccomp.md.\n";
 
 static void file_close_(FILE **f)
@@ -182,39 +182,62 @@ static int write_json(const char *from, FILE *out)
 	return r;
 }
 
-/* The command line of seccompiler-bin: -i and -o, and -t for the one architecture. */
-static int write_as_seccompiler(int argc, char **argv)
-{
-	const char *from = NULL, *to = NULL, *arch = "x86_64";
-	autofree char *part = NULL;
-	FILE *out;
-	int r;
+struct seccompiler {
+	const char *from, *to, *arch;
+};
 
-	for (int i = 1; i + 1 < argc; i += 2) {
+/* The command line of seccompiler-bin; -ENOTSUP: it is none. */
+static int parse_seccompiler(int argc, char **argv, struct seccompiler *ret)
+{
+	*ret = (struct seccompiler){ .to = "seccomp_binary_filter.out", .arch = "x86_64" };
+	for (int i = 1; i < argc; i += 2) {
 		const char *o = argv[i];
 
+		if (strcmp(o, "--basic") == 0 || strcmp(o, "--split-output") == 0) {
+			fprintf(stderr,
+				"wisp-seccomp: %s: not offered: a filter file has the filters of all "
+				"threads, with their conditions\n",
+				o);
+			return -EINVAL;
+		}
+		if (i + 1 == argc)
+			return -ENOTSUP;
 		if (strcmp(o, "-i") == 0 || strcmp(o, "--input-file") == 0)
-			from = argv[i + 1];
+			ret->from = argv[i + 1];
 		else if (strcmp(o, "-o") == 0 || strcmp(o, "--output-file") == 0)
-			to = argv[i + 1];
+			ret->to = argv[i + 1];
 		else if (strcmp(o, "-t") == 0 || strcmp(o, "--target-arch") == 0)
-			arch = argv[i + 1];
+			ret->arch = argv[i + 1];
 		else
 			return -ENOTSUP;
 	}
-	if (!from || !to || argc % 2 == 0 || strcmp(arch, "x86_64") != 0)
-		return -ENOTSUP;
-	if (asprintf(&part, "%s.part", to) < 0)
+	if (strcmp(ret->arch, "x86_64") != 0) {
+		fprintf(stderr, "wisp-seccomp: -t %s: wisp is for x86_64 alone\n", ret->arch);
+		return -EINVAL;
+	}
+	return ret->from ? 0 : -ENOTSUP;
+}
+
+static int write_as_seccompiler(int argc, char **argv)
+{
+	struct seccompiler c;
+	autofree char *part = NULL;
+	FILE *out;
+	int r = parse_seccompiler(argc, argv, &c);
+
+	if (r < 0)
+		return r;
+	if (asprintf(&part, "%s.part", c.to) < 0)
 		return -ENOMEM;
 	out = fopen(part, "we");
 	if (!out) {
 		fprintf(stderr, "wisp-seccomp: %s: %s\n", part, strerror(errno));
 		return -EIO;
 	}
-	r = write_json(from, out);
+	r = write_json(c.from, out);
 	if ((ferror(out) || fclose(out) != 0) && r == 0)
 		r = -EIO;
-	if (r == 0 && rename(part, to) < 0) /* a filter is there whole, or not at all */
+	if (r == 0 && rename(part, c.to) < 0) /* a filter is there whole, or not at all */
 		r = -errno;
 	if (r < 0)
 		(void)unlink(part);
@@ -235,7 +258,7 @@ int main(int argc, char **argv)
 		r = write_file(argv + 2);
 	} else if (argc == 3 && strcmp(argv[1], "--json") == 0) {
 		r = write_json(argv[2], stdout);
-	} else if (argc >= 5 && (r = write_as_seccompiler(argc, argv)) != -ENOTSUP) {
+	} else if (argc >= 3 && (r = write_as_seccompiler(argc, argv)) != -ENOTSUP) {
 		/* it has said what it had to say */
 	} else {
 		fputs(usage, stderr);

@@ -194,5 +194,26 @@ TEST(called_as_seccompiler)
 	CHECK_EQ(compile("{}", words), 1);
 	CHECK(access(in_dir("out"), F_OK) < 0);
 	snprintf(words, sizeof(words), "-i %s/f.json -t aarch64 -o %s/out", dir, dir);
-	CHECK_EQ(compile("{}", words), 2);
+	CHECK_EQ(compile("{}", words), 1);
+	snprintf(words, sizeof(words), "-i %s/f.json --basic -o %s/out", dir, dir);
+	CHECK_EQ(compile(FILE_OF("{\"syscall\": \"close\"}"), words), 1);
+	CHECK_EQ(compile("{}", "-t x86_64"), 2);
+	CHECK_EQ(compile("{}", "-i"), 2);
+	CHECK(access(in_dir("out"), F_OK) < 0);
+}
+
+TEST(the_usual_output_of_seccompiler)
+{
+	char cmd[256];
+	struct err e = { 0 };
+	struct filters *f = NULL;
+	const char *out;
+
+	CHECK_EQ(compile_json(FILE_OF("{\"syscall\": \"close\"}")), 0);
+	snprintf(cmd, sizeof(cmd), "at=$PWD; cd %s && $at/" COMPILER " -i f.json", dir);
+	CHECK_EQ(system(cmd), 0);
+	out = in_dir("seccomp_binary_filter.out");
+	CHECK_EQ(filters_load(out, &f, &e), 0);
+	filters_destroy(f);
+	unlink(out);
 }
