@@ -19,6 +19,8 @@ struct uring {
 	unsigned depth;
 	unsigned inflight;
 	unsigned cancels; /* that may not have been submitted yet */
+	bool chains;
+	struct io_uring_sqe *last; /* of the chain so far */
 };
 
 /* --- making ----------------------------------------------------------------- */
@@ -29,6 +31,17 @@ static int reg(struct uring *u, unsigned op, void *arg, unsigned n)
 	int r = FAULT(-EINVAL);
 
 	return r < 0 ? r : io_uring_register((unsigned)u->ring.ring_fd, op, arg, n);
+}
+
+static int restrict_chains(struct uring *u)
+{
+	struct io_uring_restriction r[] = {
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITEV },
+		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_IO_LINK },
+	};
+
+	return reg(u, IORING_REGISTER_RESTRICTIONS, r, ARRAY_SIZE(r));
 }
 
 static int restrict_ring(struct uring *u)
@@ -56,15 +69,15 @@ static int set_up(struct uring *u, unsigned files)
 {
 	struct io_uring_rsrc_register table = { .nr = files, .flags = IORING_RSRC_REGISTER_SPARSE };
 	/* Bounded ones do file I/O: one file that hangs must not take all of them. */
-	unsigned workers[2] = { IOWQ_WORKERS * files, IOWQ_WORKERS };
-	int r = reg(u, IORING_REGISTER_FILES2, &table, sizeof(table));
+	unsigned workers[2] = { IOWQ_WORKERS * (u->chains ? 1 : files), IOWQ_WORKERS };
+	int r = u->chains ? 0 : reg(u, IORING_REGISTER_FILES2, &table, sizeof(table));
 
 	if (r < 0)
 		return r;
 	r = reg(u, IORING_REGISTER_IOWQ_MAX_WORKERS, workers, ARRAY_SIZE(workers));
 	if (r < 0)
 		return r;
-	r = restrict_ring(u);
+	r = u->chains ? restrict_chains(u) : restrict_ring(u);
 	if (r < 0)
 		return r;
 	return reg(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
@@ -116,24 +129,28 @@ int uring_create(const struct uring_cfg *cfg, struct loop *loop, struct uring **
 {
 	autofree struct uring *u = FAULT(-ENOMEM) < 0 ? NULL : calloc(1, sizeof(*u));
 	/* Room for a cancel of each operation beside it. The issuer is bound at enable. */
+	unsigned entries = cfg->chains ? cfg->depth : 2 * cfg->depth;
 	struct io_uring_params p = { .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER |
 					      IORING_SETUP_CLAMP };
 	int r = FAULT(-EPERM);
 
 	if (!u)
 		return err_set(e, ERR_INTERNAL, -ENOMEM, "io_uring: out of memory");
+	if (cfg->chains) /* who waits for all of it needs no signal for a part */
+		p.flags |= IORING_SETUP_DEFER_TASKRUN;
 	if (r == 0)
-		r = io_uring_queue_init_params(2 * cfg->depth, &u->ring, &p);
+		r = io_uring_queue_init_params(entries, &u->ring, &p);
 	if (r < 0)
 		return refused(r, e);
 	u->loop = loop;
 	u->depth = cfg->depth;
+	u->chains = cfg->chains;
 	u->submit.fn = submit;
 	u->watch = (struct loop_watch){ .ready = has_completion, .fn = on_watch };
 	u->retry.fn = on_retry;
 	u->src = (struct loop_src){ .fd = u->ring.ring_fd, .events = EPOLLIN, .fn = reap };
-	r = p.sq_entries < 2 * cfg->depth ? -ENOSPC : set_up(u, cfg->files);
-	if (r == 0)
+	r = p.sq_entries < entries ? -ENOSPC : set_up(u, cfg->files);
+	if (r == 0 && !u->chains)
 		r = loop_add(loop, &u->src);
 	if (r < 0) {
 		io_uring_queue_exit(&u->ring);
@@ -148,10 +165,12 @@ void uring_destroy(struct uring *ring)
 	if (!ring)
 		return;
 	assert(ring->inflight == 0);
-	loop_task_cancel(ring->loop, &ring->submit);
-	loop_timer_cancel(ring->loop, &ring->retry);
-	(void)loop_unwatch(ring->loop, &ring->watch);
-	loop_remove(ring->loop, &ring->src);
+	if (!ring->chains) {
+		loop_task_cancel(ring->loop, &ring->submit);
+		loop_timer_cancel(ring->loop, &ring->retry);
+		(void)loop_unwatch(ring->loop, &ring->watch);
+		loop_remove(ring->loop, &ring->src);
+	}
 	io_uring_queue_exit(&ring->ring);
 	free(ring);
 }
@@ -203,7 +222,7 @@ static struct io_uring_sqe *next_sqe(struct uring *u)
 
 static struct io_uring_sqe *begin(struct uring *u)
 {
-	assert(u->inflight < u->depth);
+	assert(u->inflight < u->depth && !u->chains);
 	u->inflight++;
 	return next_sqe(u);
 }
@@ -304,6 +323,72 @@ static void on_watch(struct loop_watch *watch, bool found)
 	take_completions(u);
 	if (u->inflight > 0)
 		loop_watch(u->loop, &u->watch);
+}
+
+/* --- chains -------------------------------------------------------------------- */
+
+void uring_chain(struct uring *ring, struct uring_op *op, int fd, const struct iovec *iov,
+		 unsigned niov)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->ring);
+
+	assert(ring->chains && ring->inflight < ring->depth);
+	if (!sqe)
+		abort();
+	/* Not the last one: the kernel gives a chain without an end to a worker thread. */
+	if (ring->last)
+		ring->last->flags |= IOSQE_IO_LINK;
+	if (niov == 1) /* which costs less */
+		io_uring_prep_write(sqe, fd, iov->iov_base, (unsigned)iov->iov_len, 0);
+	else
+		io_uring_prep_writev(sqe, fd, iov, niov, 0);
+	sqe->rw_flags = RWF_NOWAIT;
+	io_uring_sqe_set_data(sqe, op);
+	ring->last = sqe;
+	ring->inflight++;
+}
+
+/*
+ * Entries that the kernel has not taken leave the queue. They are not tried again: the
+ * chain that they belong to may have failed by now, and they would be a new one.
+ */
+static void take_back(struct uring *u)
+{
+	struct io_uring_sq *sq = &u->ring.sq;
+	unsigned head = __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE), end = sq->sqe_tail;
+
+	/* The kernel looks at its tail in io_uring_enter only, and that is ours to call. */
+	sq->sqe_head = sq->sqe_tail = head;
+	__atomic_store_n(sq->ktail, head, __ATOMIC_RELEASE);
+	for (; head != end; head++) {
+		struct io_uring_sqe *sqe = &sq->sqes[head & (sq->ring_entries - 1)];
+		struct uring_op *op = (struct uring_op *)(uintptr_t)sqe->user_data;
+
+		u->inflight--;
+		op->done(op, -ECANCELED);
+	}
+}
+
+void uring_finish(struct uring *ring)
+{
+	struct io_uring_cqe *cqe;
+	int r;
+
+	if (ring->inflight == 0)
+		return;
+	ring->last = NULL;
+	r = FAULT(-EAGAIN);
+	if (r == 0)
+		(void)io_uring_submit_and_wait(&ring->ring, ring->inflight);
+	take_back(ring);
+	take_completions(ring);
+	/* Without a deadline: no write of a chain waits. A signal may have ended the wait. */
+	while (ring->inflight > 0) {
+		r = io_uring_wait_cqe(&ring->ring, &cqe);
+		if (r < 0 && r != -EINTR)
+			abort();
+		take_completions(ring);
+	}
 }
 
 int uring_try(struct uring *ring, uint8_t opcode, bool fixed_file)

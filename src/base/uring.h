@@ -12,6 +12,12 @@
  * What a turn of the loop starts is submitted by one system call at its end. Guest
  * memory is never registered with the ring.
  *
+ * A ring for chains is the other kind: no loop knows of it, and one call submits what
+ * was started and returns when all of it has ended. Writing is all that it can do, to
+ * any descriptor: that is no more than write(), which the filters let through. It has
+ * no table, because the kernel closes a table's files some time after the process has
+ * ended, and a tap must be free for the next one at once.
+ *
  * All functions are for the loop's thread.
  */
 #pragma once
@@ -33,12 +39,14 @@ struct uring_op { /* embedded; the ring's from its start to its callback */
 
 struct uring_cfg {
 	unsigned depth; /* operations that are in flight at most; cancels come on top */
-	unsigned files; /* slots of the table */
+	unsigned files; /* slots of the table; 0 for chains */
+	bool chains;	/* for uring_chain() and uring_finish() alone */
 };
 
 /*
- * Made, restricted, enabled and added to the loop. The error names what the host
- * denies and the remedy; -ENOSYS, -EPERM and -ENOMEM are the usual ones.
+ * Made, restricted, enabled and added to the loop, which is NULL for chains. The error
+ * names what the host denies and the remedy; -ENOSYS, -EPERM and -ENOMEM are the usual
+ * ones.
  */
 must_check int uring_create(const struct uring_cfg *cfg, struct loop *loop, struct uring **ret_ring,
 			    struct err *e);
@@ -70,6 +78,21 @@ void uring_fallocate(struct uring *ring, struct uring_op *op, unsigned slot, int
  * kernel has not taken as many cancels as the ring is deep.
  */
 void uring_cancel(struct uring *ring, struct uring_op *op);
+
+/*
+ * The next write of the chain that uring_finish() ends, to a file that knows neither
+ * position nor short writes, as taps and packets do. It does not wait (-EAGAIN), and is
+ * not begun (-ECANCELED) when one before it in the chain has failed. Linux 6.4 and later:
+ * before it, taps and sockets refuse not to wait (-EOPNOTSUPP).
+ */
+void uring_chain(struct uring *ring, struct uring_op *op, int fd, const struct iovec *iov,
+		 unsigned niov);
+
+/*
+ * Submits the chain and calls back for all of it, in any order, before it returns. What
+ * the kernel could not take is -ECANCELED too, so this never fails. Callbacks start nothing.
+ */
+void uring_finish(struct uring *ring);
 
 /*
  * Tries an operation code as a captured thread might, on an empty slot or on a plain

@@ -6,11 +6,13 @@
 #include <linux/io_uring.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/fault.h"
 #include "base/fd.h"
 #include "test.h"
+#include "vmm/descriptors.h"
 
 enum { DEPTH = 8, FILES = 4, TURNS_MAX = 10000, NOBODY = 65534 };
 
@@ -333,4 +335,176 @@ TEST(errors_name_the_remedy)
 	CHECK(n >= 6);
 #endif
 	stop();
+}
+
+/* --- chains ---------------------------------------------------------------------- */
+
+static char packet[DEPTH][4096];
+static struct iovec packets[DEPTH];
+static int end[2] = { -1, -1 }; /* of a socket: packets go into 0, out of 1 */
+
+static void start_chains(void)
+{
+	const struct uring_cfg cfg = { .depth = DEPTH, .chains = true };
+	struct iovec none = { packet, 1 };
+	struct err e = { 0 };
+	int size = 8192;
+
+	/* It would wait; but a ring for chains never does. */
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, end), 0);
+	CHECK_EQ(setsockopt(end[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	if (pwritev2(end[0], &none, 1, -1, RWF_NOWAIT) < 0)
+		SKIP("this kernel cannot write to a socket without waiting");
+	CHECK_EQ(read(end[1], packet[0], 2), 1);
+	if (uring_create(&cfg, NULL, &ring, &e) < 0)
+		SKIP(e.msg);
+	for (unsigned i = 0; i < DEPTH; i++)
+		memset(packet[i], 'a' + (int)i, sizeof(packet[i]));
+}
+
+/* A packet of each length, in one chain. */
+static void chain(const size_t *len, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		calls[i] = (struct call){ .op.done = on_done };
+		packets[i] = (struct iovec){ packet[i], len[i] };
+		uring_chain(ring, &calls[i].op, end[0], &packets[i], 1);
+		CHECK(!calls[i].called);
+	}
+	CHECK_EQ(uring_inflight(ring), n);
+	uring_finish(ring);
+	CHECK_EQ(uring_inflight(ring), 0);
+	for (unsigned i = 0; i < n; i++)
+		CHECK(calls[i].called);
+}
+
+/* What the other side reads next: who sent it, 0: nothing. */
+static char next_packet(size_t *ret_len)
+{
+	static char buf[1 << 16];
+	ssize_t n = recv(end[1], buf, sizeof(buf), MSG_DONTWAIT);
+
+	if (n < 0)
+		return 0;
+	*ret_len = (size_t)n;
+	return buf[0];
+}
+
+TEST(a_chain_goes_in_order)
+{
+	static const size_t len[DEPTH] = { 1, 200, 3, 40, 5, 60, 7, 80 };
+	unsigned threads = entries_of("/proc/self/task");
+	size_t got;
+
+	start_chains();
+	for (unsigned round = 0; round < 100; round++) {
+		unsigned n = 1 + round % DEPTH;
+
+		chain(len, n);
+		for (unsigned i = 0; i < n; i++) {
+			CHECK_EQ(calls[i].res, (int)len[i]);
+			CHECK_EQ(next_packet(&got), 'a' + (int)i);
+			CHECK_EQ(got, len[i]);
+		}
+		CHECK_EQ(next_packet(&got), 0);
+	}
+	uring_finish(ring);				  /* of nothing */
+	CHECK_EQ(entries_of("/proc/self/task"), threads); /* no worker of the kernel had it */
+	uring_destroy(ring);
+}
+
+TEST(what_is_full_ends_a_chain_and_nobody_waits)
+{
+	static const size_t len[DEPTH] = { 4000, 4000, 4000, 4000, 4000, 4000, 1, 1 };
+	unsigned n = 0, threads = entries_of("/proc/self/task");
+	size_t got;
+
+	start_chains();
+	chain(len, DEPTH);
+	CHECK_EQ(entries_of("/proc/self/task"), threads);
+	while (n < DEPTH && calls[n].res > 0)
+		n++;
+	CHECK(n > 0 && n < 6);
+	CHECK_EQ(calls[n].res, -EAGAIN);
+	/* Also those that are so short that there would be room for them. */
+	for (unsigned i = n + 1; i < DEPTH; i++)
+		CHECK_EQ(calls[i].res, -ECANCELED);
+	for (unsigned i = 0; i < n; i++)
+		CHECK_EQ(next_packet(&got), 'a' + (int)i);
+	CHECK_EQ(next_packet(&got), 0);
+	/* The next chain knows nothing of it. */
+	chain(len + 6, 2);
+	CHECK_EQ(calls[0].res, 1);
+	CHECK_EQ(calls[1].res, 1);
+	uring_destroy(ring);
+}
+
+TEST(an_error_ends_a_chain)
+{
+	static const size_t len[DEPTH] = { 1, 1, 30000, 1, 1 };
+	static char longer[30000];
+	size_t got;
+
+	start_chains();
+	for (unsigned i = 0; i < 5; i++) {
+		calls[i] = (struct call){ .op.done = on_done };
+		packets[i] = (struct iovec){ i == 2 ? longer : packet[i], len[i] };
+		uring_chain(ring, &calls[i].op, end[0], &packets[i], 1);
+	}
+	uring_finish(ring);
+	CHECK_EQ(calls[0].res, 1);
+	CHECK_EQ(calls[1].res, 1);
+	CHECK_EQ(calls[2].res, -EMSGSIZE);
+	CHECK_EQ(calls[3].res, -ECANCELED);
+	CHECK_EQ(calls[4].res, -ECANCELED);
+	CHECK_EQ(next_packet(&got), 'a');
+	CHECK_EQ(next_packet(&got), 'b');
+	CHECK_EQ(next_packet(&got), 0);
+	uring_destroy(ring);
+}
+
+TEST(a_chain_that_cannot_be_submitted_is_cancelled)
+{
+	static const size_t len[DEPTH] = { 1, 1, 1, 1, 1, 1, 1, 1 };
+	size_t got;
+
+#ifndef WISP_FAULTS
+	SKIP("built without WISP_FAULTS");
+#endif
+	start_chains();
+	for (unsigned round = 0; round < 5; round++) {
+		fault_arm(0);
+		chain(len, 5);
+		CHECK(fault_fired());
+		fault_arm(-1);
+		for (unsigned i = 0; i < 5; i++)
+			CHECK_EQ(calls[i].res, -ECANCELED);
+		CHECK_EQ(next_packet(&got), 0);
+		/* And never comes after all. */
+		chain(len, DEPTH);
+		for (unsigned i = 0; i < DEPTH; i++) {
+			CHECK_EQ(calls[i].res, 1);
+			CHECK_EQ(next_packet(&got), 'a' + (int)i);
+		}
+		CHECK_EQ(next_packet(&got), 0);
+	}
+	uring_destroy(ring);
+}
+
+TEST(a_ring_for_chains_can_do_nothing_else)
+{
+	start_chains();
+	for (unsigned op = 0; op < 64; op++) {
+		if (op == IORING_OP_WRITEV || op == IORING_OP_WRITE)
+			CHECK(uring_try(ring, (uint8_t)op, false) != -EACCES);
+		else
+			CHECK(uring_try(ring, (uint8_t)op, false) < 0);
+		CHECK(uring_try(ring, (uint8_t)op, true) < 0);
+	}
+	CHECK_EQ(uring_try(ring, IORING_OP_READV, false), -EACCES);
+	CHECK_EQ(uring_try(ring, IORING_OP_FALLOCATE, false), -EACCES);
+	CHECK_EQ(uring_try(ring, IORING_OP_OPENAT, false), -EACCES);
+	CHECK_EQ(uring_try(ring, IORING_OP_WRITEV, true), -EACCES);
+	CHECK_EQ(uring_set_file(ring, 0, end[0]), -EACCES);
+	uring_destroy(ring);
 }
