@@ -211,6 +211,7 @@ void machine_destroy(struct machine *machine)
 	free(m->vcpus);
 	virtio_detach_all(&m->virtio);
 	mmds_nets_fini(&m->mmds_nets);
+	nets_fini(&m->nets);
 	drives_fini(&m->drives);
 	platform_fini(&m->platform);
 	vm_destroy(&m->vm);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "devices/virtio/net/net.h"
 #include "devices/virtio/net/passt.h"
 #include "devices/virtio/net/tap.h"
@@ -46,9 +47,29 @@ int nets_open(const struct conf_net *conf, const struct handed *handed, int *ret
 	return net_tap_open(conf->host_dev_name, ret_fd, e);
 }
 
+/*
+ * Nothing stays in the ring between two batches, so one serves all taps: it costs memory
+ * and time at the start once. The drives' will not do: their requests stay in it for long,
+ * and who ends a batch waits for all that is there.
+ */
+static void use_ring(struct nets *nets, const struct conf_net *conf, struct net_backend *tap)
+{
+	const struct uring_cfg cfg = { .depth = NET_BATCH, .chains = true };
+	int r = net_tap_never_waits(tap->src.fd) ? 0 : -EOPNOTSUPP;
+	struct err e;
+
+	if (r == 0 && !nets->ring)
+		r = uring_create(&cfg, NULL, &nets->ring, &e);
+	if (r == 0)
+		net_tap_set_ring(tap, nets->ring);
+	else
+		log_debug("interface `%s': frames are sent one by one, not through io_uring: %s",
+			  conf->iface_id, strerror(-r));
+}
+
 /* Takes *fd over on success. */
-static int make_backend(const struct conf_net *conf, int *fd, struct net_backend **ret,
-			struct err *e)
+static int make_backend(struct nets *nets, const struct conf_net *conf, int *fd,
+			struct net_backend **ret, struct err *e)
 {
 	int r;
 
@@ -56,9 +77,12 @@ static int make_backend(const struct conf_net *conf, int *fd, struct net_backend
 		r = net_passt_create(*fd, conf->socket_path, ret, e);
 	else
 		r = net_tap_create(*fd, ret, e);
-	if (r == 0)
-		(void)take_fd(fd);
-	return r;
+	if (r < 0)
+		return r;
+	(void)take_fd(fd);
+	if (conf_net_kind(conf) != CONF_NET_SOCKET)
+		use_ring(nets, conf, *ret);
+	return 0;
 }
 
 int nets_create(struct nets *nets, const struct conf_net *conf, int fd, struct vdev **ret_dev,
@@ -76,7 +100,7 @@ int nets_create(struct nets *nets, const struct conf_net *conf, int fd, struct v
 		return err_set(e, ERR_INTERNAL, -errno, "interface `%s': %s", conf->iface_id,
 			       strerror(errno));
 	memcpy(cfg.mac, conf->mac, sizeof(cfg.mac));
-	r = make_backend(conf, &own, &cfg.backend, e);
+	r = make_backend(nets, conf, &own, &cfg.backend, e);
 	if (r < 0)
 		return err_wrap(e, "interface `%s'", conf->iface_id);
 	r = net_create(&cfg, ret_dev, e);
@@ -88,6 +112,12 @@ int nets_create(struct nets *nets, const struct conf_net *conf, int fd, struct v
 	nets->net[nets->n].id = conf->iface_id;
 	nets->net[nets->n++].dev = *ret_dev;
 	return 0;
+}
+
+void nets_fini(struct nets *nets)
+{
+	uring_destroy(nets->ring);
+	*nets = (struct nets){ 0 };
 }
 
 struct vdev *nets_find(const struct nets *nets, const char *id)

@@ -3,6 +3,7 @@
  * A network device with its driver, for tests: two queues at fixed places, and a socket
  * pair in the place of a tap. What the device sends is read from `wire', and what is
  * written to it comes to the device; a packet of that socket is a frame with its header.
+ * With NIC_RING what the device sends goes through an io_uring.
  */
 #pragma once
 
@@ -16,6 +17,12 @@
 enum { T_DESC = 0x5000, T_AVAIL = 0x6000, T_USED = 0x7000, RX_BUF = BUF, TX_BUF = 0x90000 };
 enum { HDR = NET_HDR };
 
+#ifdef NIC_RING
+enum { BY_RING = true };
+#else
+enum { BY_RING = false };
+#endif
+
 struct ring {
 	unsigned desc, avail, used;
 	uint16_t seen;
@@ -28,6 +35,7 @@ static struct ring rxq, txq;
 static uint64_t begun_with;
 static unsigned begun;
 static struct net_backend_class wire_class;
+static struct uring *uring;
 
 static int wire_begin(struct net_backend *b, uint64_t acked, bool anew)
 {
@@ -38,6 +46,16 @@ static int wire_begin(struct net_backend *b, uint64_t acked, bool anew)
 	while (anew && read(b->src.fd, junk, sizeof(junk)) > 0)
 		;
 	return net_backend_attach(b);
+}
+
+maybe_unused static void use_ring(struct net_backend *b)
+{
+	const struct uring_cfg cfg = { .depth = NET_BATCH, .chains = true };
+	struct err e = { 0 };
+
+	if (uring_create(&cfg, NULL, &uring, &e) < 0)
+		SKIP(e.msg);
+	net_tap_set_ring(b, uring);
 }
 
 maybe_unused static struct net_backend *wire_backend(void)
@@ -51,6 +69,12 @@ maybe_unused static struct net_backend *wire_backend(void)
 	CHECK_EQ(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	CHECK_EQ(setsockopt(wire, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	CHECK_EQ(net_tap_create(pair[0], &b, &e), 0);
+	if (BY_RING) {
+		if (!net_tap_never_waits(pair[0]))
+			SKIP("this kernel cannot write to a socket without waiting");
+		CHECK_EQ(read(wire, &e, sizeof(e)), 1); /* a socket takes what a tap refuses */
+		use_ring(b);
+	}
 	wire_class = *b->class;
 	wire_class.begin = wire_begin;
 	b->class = &wire_class;
@@ -77,6 +101,8 @@ maybe_unused static void plug_nic(const struct net_cfg *more)
 maybe_unused static void unplug_nic(void)
 {
 	unplug();
+	uring_destroy(uring);
+	uring = NULL;
 	if (wire >= 0)
 		close(wire);
 	wire = -1;

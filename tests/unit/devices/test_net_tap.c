@@ -8,6 +8,7 @@
 #include <linux/sockios.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 
 #include "nic.h"
 
@@ -165,7 +166,7 @@ TEST(what_is_handed_over)
 	CHECK_EQ(header, NET_HDR);
 }
 
-static void plug_tap(const char *name)
+static struct net_backend *make_tap(const char *name)
 {
 	struct net_backend *b = NULL;
 	struct err e;
@@ -173,7 +174,12 @@ static void plug_tap(const char *name)
 
 	CHECK_EQ(net_tap_open(name, &fd, &e), 0);
 	CHECK_EQ(net_tap_create(fd, &b, &e), 0);
-	plug_nic_on(b, NULL);
+	return b;
+}
+
+static void plug_tap(const char *name)
+{
+	plug_nic_on(make_tap(name), NULL);
 }
 
 TEST(offloads_follow_the_driver)
@@ -231,6 +237,85 @@ TEST(frames_through_a_tap)
 	CHECK_EQ(recv(ctl, packet, sizeof(packet), 0), 500 - HDR);
 	CHECK_EQ(memcmp(packet + 14, ram + TX_BUF + HDR + 14, 500 - HDR - 14), 0);
 	unplug_nic();
+}
+
+/* A frame that reaches who listens on `ctl'. */
+static void offer_to_all(uint16_t i, uint32_t len)
+{
+	uint8_t *at = ram + TX_BUF + 0x1000U * i + HDR;
+
+	offer_frame(i, len, (uint8_t)i);
+	memset(at, 0xff, 6);
+	at[6] = 2;
+	at[12] = 0x88;
+	at[13] = 0xb5;
+}
+
+TEST(frames_through_a_tap_by_a_ring)
+{
+	struct net_backend *b;
+
+	need_taps();
+	b = make_tap("tap0");
+	if (!net_tap_never_waits(b->src.fd))
+		SKIP("this kernel cannot write to a tap without waiting");
+	use_ring(b);
+	plug_nic_on(b, NULL);
+	run_nic(0);
+	for (uint16_t i = 0; i < Q_SIZE; i++)
+		offer_to_all(i, 500);
+	kick_queue(NET_TX);
+	CHECK_EQ(M(tx_fails), Q_SIZE); /* EIO, each of them: the interface is down */
+	CHECK_EQ(ring_take(&txq), Q_SIZE);
+	up("tap0");
+	for (unsigned round = 0; round < 10; round++) {
+		for (uint16_t i = 0; i < Q_SIZE; i++)
+			offer_to_all(i, 100 + 50U * i + round);
+		kick_queue(NET_TX);
+		CHECK_EQ(ring_take(&txq), Q_SIZE);
+		for (unsigned i = 0; i < Q_SIZE; i++) {
+			CHECK_EQ(recv(ctl, packet, sizeof(packet), 0), 100 + 50 * i + round - HDR);
+			CHECK_EQ(memcmp(packet, ram + TX_BUF + 0x1000 * i + HDR, 100 - HDR), 0);
+		}
+	}
+	CHECK_EQ(M(tx_count), 10 * Q_SIZE);
+	CHECK_EQ(M(tx_fails), Q_SIZE);
+	unplug_nic();
+}
+
+/* Of files in a ring's table it would not hold: the kernel closes them some time later. */
+TEST(a_tap_is_free_when_its_process_has_ended)
+{
+	struct err e;
+	int fd, status;
+	pid_t pid;
+
+	need_taps();
+	fd = attach("tap0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+	CHECK_EQ(ioctl(fd, TUNSETPERSIST, 1), 0);
+	CHECK_EQ(close(fd), 0);
+	up("tap0");
+	for (unsigned round = 0; round < 5; round++) {
+		pid = fork();
+		CHECK(pid >= 0);
+		if (pid == 0) {
+			struct net_backend *b = make_tap("tap0");
+
+			use_ring(b);
+			plug_nic_on(b, NULL);
+			run_nic(0);
+			for (uint16_t i = 0; i < Q_SIZE; i++)
+				offer_to_all(i, 500);
+			kick_queue(NET_TX);
+			raise(SIGKILL);
+		}
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		if (WIFEXITED(status) && WEXITSTATUS(status) == TEST_SKIP)
+			SKIP("this host has no io_uring for it");
+		CHECK(WIFSIGNALED(status));
+		CHECK_EQ(net_tap_open("tap0", &fd, &e), 0);
+		CHECK_EQ(close(fd), 0);
+	}
 }
 
 TEST(a_tap_that_is_down_or_gone)

@@ -17,6 +17,7 @@
 #include "base/cc.h"
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/uring.h"
 
 enum {
 	NET_HDR = 12, /* virtio 1.2, 5.1.6: num_buffers is always there with VERSION_1 */
@@ -24,10 +25,20 @@ enum {
 	/* An IP packet of 64 KiB behind both headers. */
 	NET_FRAME_MAX = NET_HDR + NET_ETH + 65536,
 	NET_FRAME_MIN = NET_HDR + NET_ETH,
+	NET_BATCH = 64, /* frames that are sent at once */
 };
 
 struct net;
 struct net_backend;
+
+/* A frame on its way; the device's. */
+struct net_out {
+	struct uring_op op; /* the back end's */
+	const struct iovec *iov;
+	unsigned n;
+	size_t len;
+	int r; /* as of send() */
+};
 
 struct net_backend_class {
 	const char *name;
@@ -46,6 +57,11 @@ struct net_backend_class {
 	 * the frame is lost.
 	 */
 	int (*send)(struct net_backend *b, const struct iovec *iov, unsigned n, size_t len);
+	/*
+	 * send() for each, up to NET_BATCH, in their order; but after one that does not go none
+	 * is tried: -ECANCELED. Each is done when it returns. Only where `batches'.
+	 */
+	void (*send_all)(struct net_backend *b, struct net_out *out, unsigned n);
 	/* Goes on with what send() has taken: 0 when that is done, else -errno. NULL: nothing. */
 	int (*flush)(struct net_backend *b);
 	/*
@@ -64,6 +80,7 @@ struct net_backend { /* embedded in the back end's object */
 	struct loop *loop;   /* NULL until the device begins */
 	struct loop_src src; /* fd is the back end's; -1: none now */
 	bool down;	     /* the link is; only where knows_link */
+	bool batches;	     /* send_all() is faster than many send() */
 };
 
 void net_backend_init(struct net_backend *b, const struct net_backend_class *class, int fd);

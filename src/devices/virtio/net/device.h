@@ -51,10 +51,20 @@ struct net_rx {
 	struct net_kept given; /* by the detour */
 };
 
+/*
+ * Chains of the driver that are popped, paid for and not sent yet, in the order in which
+ * they go. The array of segments is larger than any chain, so that a batch has no limit
+ * on those of one frame. Between two runs nothing is here.
+ */
 struct net_tx {
 	struct vdev_limit limit;
 	bool blocked; /* the back end will say when it can take more */
-	struct iovec iov[VIRTQ_IOV_MAX];
+	unsigned n;   /* frames */
+	unsigned end; /* segments of iov that are taken */
+	struct virtq_chain chain[NET_BATCH];
+	struct net_out out[NET_BATCH];
+	bool spoofed[NET_BATCH]; /* another source address than the device's */
+	struct iovec iov[IOV_MAX];
 	uint8_t frame[NET_FRAME_MAX]; /* for the detour */
 };
 

@@ -4,10 +4,10 @@
  * (backend.h), which is a tap or a process that speaks a stream of frames.
  *
  * Frames go between the guest's buffers and the back end's descriptor without a copy
- * of ours. Receiving is driven by readiness: a frame is read when there is a buffer to
- * read it into, never before, so nothing is written while the machine is paused. A
- * frame that came and cannot be delivered now (the limiter, too few buffers) is kept,
- * one of them, in the device; it is not part of the saved state.
+ * of ours, those of the guest in batches where that is faster. Receiving is driven by readiness: a
+ * frame is read when there is a buffer to read it into, never before, so nothing is written while
+ * the machine is paused. A frame that came and cannot be delivered now (the limiter, too few
+ * buffers) is kept, one of them, in the device; it is not part of the saved state.
  *
  * What a driver sends and no network could carry (too short, too long, with a part
  * that is to be written) is dropped and counted. The contents of a frame are nobody's
@@ -77,7 +77,7 @@ struct net_metrics {
 #define X(name) counter_t name;
 	NET_METRICS(X)
 #undef X
-	struct latency tap_write_agg; /* of one frame to the back end */
+	struct latency tap_write_agg; /* of what is sent at once: a frame or a batch */
 };
 extern const struct metrics_shape net_metrics_shape;
 

@@ -25,3 +25,15 @@ must_check int net_tap_adopt(int fd, struct err *e);
 
 /* The descriptor is the back end's after success. */
 must_check int net_tap_create(int fd, struct net_backend **ret, struct err *e);
+
+/*
+ * Whether the kernel can write to this tap without ever waiting, whoever changes the
+ * descriptor's flags: what uring_chain() needs. Linux 6.4 and later.
+ */
+must_check bool net_tap_never_waits(int fd);
+
+/*
+ * Several frames at once go through the ring from now on, which is one for chains of
+ * NET_BATCH, stays the caller's, and may be that of other taps of the same loop.
+ */
+void net_tap_set_ring(struct net_backend *b, struct uring *ring);
