@@ -54,6 +54,20 @@ own_lists() {
 		die "apt-get update failed: is the network there, and /etc/apt in order?"
 }
 
+# other_release RELEASE - from here on apt knows that release of Debian and no other, by
+# lists in the cache; the machine's own lists and sources are neither read nor changed.
+other_release() {
+	local dir=$cache/apt-$1
+	say "fetching package lists of $1 into $dir"
+	mkdir -p "$dir"/{lists,archives}/partial
+	printf 'deb [signed-by=%s] %s %s main\n' /usr/share/keyrings/debian-archive-keyring.gpg \
+		http://deb.debian.org/debian "$1" >"$dir/sources.list"
+	apt_opts+=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=-
+		-o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir"
+		-o Dir::State::status=/dev/null -o APT::Get::List-Cleanup=0)
+	apt-get -qq "${apt_opts[@]}" update >&2 || die "the package lists of $1 cannot be fetched"
+}
+
 # kernel_package META - what the package META depends on now; nothing if unknown.
 kernel_package() {
 	{ apt-cache "${apt_opts[@]}" show --no-all-versions "$1" 2>/dev/null || true; } |
@@ -101,22 +115,25 @@ extract_vmlinux() {
 	mv "$2.tmp" "$2"
 }
 
-# debian_kernel META - prints the directory of an unpacked Debian kernel image,
+# debian_kernel META [RELEASE] - prints the directory of an unpacked Debian kernel image,
 # META being linux-image-amd64 or linux-image-cloud-amd64; made on first use:
 #   version, config, vmlinuz, vmlinux, lib/modules/VERSION (with depmod's index).
+# Of this machine's release of Debian, or of another one.
 debian_kernel() {
-	if [ ! -e "$cache/$1/version" ]; then
-		lock "$1"
-		[ -e "$cache/$1/version" ] || fetch_debian_kernel "$1"
+	local name=$1${2:+-$2}
+	if [ ! -e "$cache/$name/version" ]; then
+		lock "$name"
+		[ -e "$cache/$name/version" ] || fetch_debian_kernel "$1" "$cache/$name" "${2-}"
 		unlock
 	fi
-	printf '%s\n' "$cache/$1"
+	printf '%s\n' "$cache/$name"
 }
 fetch_debian_kernel() {
-	local dir=$cache/$1 pkg ver
+	local dir=$2 pkg ver
 	need apt-get:apt dpkg-deb:dpkg od:coreutils xz:xz-utils depmod:kmod
 	say "fetching $1 (once)"
 	rm -rf "$dir"
+	[ -z "$3" ] || other_release "$3"
 	pkg=$(kernel_package "$1")
 	if ! try_deb "$pkg" "$dir"; then
 		own_lists

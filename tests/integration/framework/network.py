@@ -13,7 +13,7 @@ from pathlib import Path
 from framework import host
 
 CLONE_NEWNET = 0x40000000
-TUNSETIFF, TUNSETPERSIST = 0x400454ca, 0x400454cb
+TUNSETIFF, TUNSETPERSIST, TUNSETOWNER = 0x400454ca, 0x400454cb, 0x400454cc
 SIOCETHTOOL, ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO = 0x8946, 0x17, 0x1f, 0x24
 IFF_TAP, IFF_MULTI_QUEUE, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x100, 0x1000, 0x4000
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -62,13 +62,15 @@ class Tap:
 
     numbers = iter(range(1, 250))
 
-    def __init__(self, mtu=1500, flags=IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, owner=None):
+    def __init__(self, mtu=1500, flags=IFF_TAP | IFF_NO_PI | IFF_VNET_HDR):
         self.number = next(Tap.numbers)
         self.name = f"wisp{self.number}"
         self.address = f"10.{self.number}.0.1"
         self.guest = f"10.{self.number}.0.2"
         fd = attach(self.name, flags)
         fcntl.ioctl(fd, TUNSETPERSIST, 1)
+        # The jail's user has no capability, and new kernels give it no tap without an owner.
+        fcntl.ioctl(fd, TUNSETOWNER, os.geteuid())
         os.close(fd)
         # What the host says by itself would be counted.
         Path(f"/proc/sys/net/ipv6/conf/{self.name}/disable_ipv6").write_text("1")
