@@ -45,10 +45,6 @@ def check(prepare=None, deny=None):
     return done.returncode, found
 
 
-def host_kernel():
-    return tuple(int(n) for n in re.match(r"(\d+)\.(\d+)", os.uname().release).groups())
-
-
 def file_over(path, text):
     """Shell that puts a file with this text over another."""
     return (f"f=$(mktemp /dev/shm/check.XXXXXX); printf '%s' '{text}' >$f; "
@@ -134,7 +130,7 @@ def test_setting(path, text, thing, word, says):
     if not os.path.exists(path):
         pytest.skip(f"there is no {path}")
     _, found = check(file_over(path, text))
-    if text == "Y\n" and host_kernel() >= (6, 13):
+    if text == "Y\n" and host.kernel() >= (6, 13):
         word, says = "ok", "Y, which costs nothing since Linux 6.13"
     elif text == "Y\n" and "favordynmods" in open("/proc/mounts").read():
         word, says = "ok", "Y, and cgroups are mounted with favordynmods"

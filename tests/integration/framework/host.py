@@ -26,6 +26,11 @@ def deadline(normal):
     return normal * SLOW * PATIENCE
 
 
+def kernel():
+    """Version and level of the host's Linux, as (6, 1)."""
+    return tuple(int(n) for n in os.uname().release.split(".", 2)[:2])
+
+
 @functools.lru_cache(maxsize=None)
 def kvm_kind():
     """`native', `interpreted' or `absent'."""
