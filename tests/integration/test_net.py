@@ -209,10 +209,13 @@ def iperf(vm, tap, seconds, *words):
     port = 5201
     with subprocess.Popen(["iperf3", "-s", "-1", "-B", tap.address, "-p", str(port)],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
-        wait_for_port(tap.address, port)
-        got = vm.run(f"iperf3 -c {tap.address} -p {port} -t {seconds} -f m {' '.join(words)}",
-                     timeout=60 + 5 * seconds)
-        server.wait(host.deadline(60))
+        try:
+            wait_for_port(tap.address, port)
+            got = vm.run(f"iperf3 -c {tap.address} -p {port} -t {seconds} -f m {' '.join(words)}",
+                         timeout=60 + 5 * seconds)
+            server.wait(host.deadline(60))
+        finally:
+            server.kill()  # it would wait for a client for ever
     rate = re.search(r"([\d.]+) Mbits/sec +receiver", got)
     assert rate and float(rate.group(1)) > 0, got
     return float(rate.group(1))
