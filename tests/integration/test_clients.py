@@ -354,10 +354,10 @@ ETHERTYPE = 0x88b5
 class Network:
     """A namespace with a tap by name, which only a monitor that has entered it can open."""
 
-    def __init__(self, where):
+    def __init__(self, where, owner):
         inside = network.Namespace()
         try:
-            self.tap = network.Tap()
+            self.tap = network.Tap(owner=owner)
             self.path = where / "netns"
             self._held = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             self.path.symlink_to(f"/proc/{os.getpid()}/fd/{self._held}")
@@ -456,7 +456,7 @@ def in_jail(tmp_path):
     opened = []
 
     def make(uid, *options, **files):
-        opened.append(Network(tmp_path))
+        opened.append(Network(tmp_path, uid))
         opened.append(InJail(tmp_path, opened[0], uid, options, files))
         return opened
 

@@ -62,15 +62,15 @@ class Tap:
 
     numbers = iter(range(1, 250))
 
-    def __init__(self, mtu=1500, flags=IFF_TAP | IFF_NO_PI | IFF_VNET_HDR):
+    def __init__(self, mtu=1500, flags=IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, owner=None):
         self.number = next(Tap.numbers)
         self.name = f"wisp{self.number}"
         self.address = f"10.{self.number}.0.1"
         self.guest = f"10.{self.number}.0.2"
         fd = attach(self.name, flags)
         fcntl.ioctl(fd, TUNSETPERSIST, 1)
-        # The jail's user has no capability, and new kernels give it no tap without an owner.
-        fcntl.ioctl(fd, TUNSETOWNER, os.geteuid())
+        # A jail's user has no capability, and some kernels give it no tap without an owner.
+        fcntl.ioctl(fd, TUNSETOWNER, os.geteuid() if owner is None else owner)
         os.close(fd)
         # What the host says by itself would be counted.
         Path(f"/proc/sys/net/ipv6/conf/{self.name}/disable_ipv6").write_text("1")
