@@ -59,8 +59,9 @@ int thread_start(struct thread *t, struct err *e)
 		pthread_sigmask(SIG_SETMASK, &saved, NULL);
 	}
 	if (r < 0)
-		return err_set(e, ERR_INTERNAL, r, "thread `%s' cannot be started: %s", t->name,
-			       strerror(-r));
+		return err_set(e, ERR_INTERNAL, r, "thread `%s' cannot be started: %s%s", t->name,
+			       strerror(-r),
+			       r == -EAGAIN ? "; raise pids.max, TasksMax or RLIMIT_NPROC" : "");
 	t->started = true;
 	return 0;
 }

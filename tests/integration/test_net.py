@@ -223,7 +223,8 @@ def iperf(vm, tap, seconds, *words):
 
 def wait_for_port(address, port):
     end = time.monotonic() + host.deadline(20)
-    want = f"{int.from_bytes(socket.inet_aton(address), 'little'):08X}:{port:04X}"
+    # Listening: what has ended stays in the table for a while.
+    want = f"{int.from_bytes(socket.inet_aton(address), 'little'):08X}:{port:04X} 00000000:0000 0A"
     while want not in Path("/proc/self/net/tcp").read_text():
         assert time.monotonic() < end, f"nobody listens at {address}:{port}"
         time.sleep(0.05)
