@@ -6,8 +6,12 @@ vhost=off (and vhost=on, where the host has it). Out: a ring that is always full
 64 bytes on the wire or of TCP segments of 64 KB that the host cuts. In: as many frames as a
 program of the host can send. Of all rounds of a run the best counts; processor time is the
 monitor's without its vCPU thread.
+
+Two machines at once, each with a tap of its own, share nothing but the host: what they move
+together is the most that a second queue pair with a thread of its own could.
 """
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -151,13 +155,41 @@ def row_of(bench, tap, work):
     return bench.row(work.name, "", **figures)
 
 
+def whole_run(where, tap, work):
+    """Rounds per second over a whole run, after one round that does not count."""
+    where.mkdir(exist_ok=True)
+    with contextlib.closing(Rounds(start_wisp(where, tap, work))) as rounds:
+        rounds.next()
+        began, taken = time.monotonic(), 0
+        while taken < 3 or time.monotonic() - began < RUN_S:
+            rounds.next()
+            taken += 1
+        return taken / (time.monotonic() - began)
+
+
+def two_at_once(bench, taps, work):
+    """Of whole runs, not of best rounds: those of two machines would not be the same moment."""
+    def run(tap):
+        return whole_run(bench.where / tap.name, tap.name, work)
+
+    alone = run(taps[0])
+    with concurrent.futures.ThreadPoolExecutor(len(taps)) as pool:
+        together = sum(pool.map(run, taps))
+    frames = work.count // host.SLOW / 1000
+    return bench.row(f"{work.name}, two machines", "", one=f"{alone * frames:.1f}k",
+                     both=f"{together * frames:.1f}k", **{"both/one": f"{together / alone:.2f}"})
+
+
 def rows(bench):
     why = network.lacking() or ("there is no /dev/kvm" if host.kvm_kind() == "absent" else None)
     if why:
         yield bench.note(why)
         return
     with contextlib.closing(network.Namespace()):
-        tap = network.Tap(mtu=1500)
+        taps = [network.Tap(mtu=1500), network.Tap(mtu=1500)]
         for work in WORKS:
-            yield row_of(bench, tap.name, work)
-        tap.close()
+            yield row_of(bench, taps[0].name, work)
+        for work in WORKS[:2]:
+            yield two_at_once(bench, taps, work)
+        for tap in taps:
+            tap.close()
