@@ -7,7 +7,7 @@
 
 #include "base/fault.h"
 
-enum { IOWQ_WORKERS = 4, REAP_BUDGET = 256, RETRY_USEC = 1000 };
+enum { REAP_BUDGET = 256, RETRY_USEC = 1000 };
 
 struct uring {
 	struct io_uring ring;
@@ -58,23 +58,28 @@ static int restrict_ring(struct uring *u)
 	r[n].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
 	r[n++].sqe_flags = IOSQE_FIXED_FILE;
 	r[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	r[n++].sqe_flags = IOSQE_FIXED_FILE;
+	r[n++].sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC;
 	r[n].opcode = IORING_RESTRICTION_REGISTER_OP;
 	r[n++].register_op = IORING_REGISTER_FILES_UPDATE;
 	return reg(u, IORING_REGISTER_RESTRICTIONS, r, n);
 }
 
-/* Everything that has to be registered, then the restrictions, then it works. */
-static int set_up(struct uring *u, unsigned files)
+static int make_table(struct uring *u, const struct uring_cfg *cfg)
 {
-	struct io_uring_rsrc_register table = { .nr = files, .flags = IORING_RSRC_REGISTER_SPARSE };
-	/* Bounded ones do file I/O: one file that hangs must not take all of them. */
-	unsigned workers[2] = { IOWQ_WORKERS * (u->chains ? 1 : files), IOWQ_WORKERS };
-	int r = u->chains ? 0 : reg(u, IORING_REGISTER_FILES2, &table, sizeof(table));
+	struct io_uring_rsrc_register table = { .nr = cfg->files,
+						.flags = IORING_RSRC_REGISTER_SPARSE };
+	/* For regular files, and for devices that cannot be asked not to wait. */
+	unsigned workers[2] = { cfg->workers, cfg->workers };
+	int r = reg(u, IORING_REGISTER_FILES2, &table, sizeof(table));
 
-	if (r < 0)
-		return r;
-	r = reg(u, IORING_REGISTER_IOWQ_MAX_WORKERS, workers, ARRAY_SIZE(workers));
+	return r < 0 ? r : reg(u, IORING_REGISTER_IOWQ_MAX_WORKERS, workers, ARRAY_SIZE(workers));
+}
+
+/* Everything that has to be registered, then the restrictions, then it works. */
+static int set_up(struct uring *u, const struct uring_cfg *cfg)
+{
+	int r = u->chains ? 0 : make_table(u, cfg);
+
 	if (r < 0)
 		return r;
 	r = u->chains ? restrict_chains(u) : restrict_ring(u);
@@ -149,7 +154,7 @@ int uring_create(const struct uring_cfg *cfg, struct loop *loop, struct uring **
 	u->watch = (struct loop_watch){ .ready = has_completion, .fn = on_watch };
 	u->retry.fn = on_retry;
 	u->src = (struct loop_src){ .fd = u->ring.ring_fd, .events = EPOLLIN, .fn = reap };
-	r = p.sq_entries < entries ? -ENOSPC : set_up(u, cfg->files);
+	r = p.sq_entries < entries ? -ENOSPC : set_up(u, cfg);
 	if (r == 0 && !u->chains)
 		r = loop_add(loop, &u->src);
 	if (r < 0) {
@@ -227,9 +232,9 @@ static struct io_uring_sqe *begin(struct uring *u)
 	return next_sqe(u);
 }
 
-static void finish(struct io_uring_sqe *sqe, void *op)
+static void finish(struct io_uring_sqe *sqe, struct uring_op *op)
 {
-	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE | (op && op->waits ? IOSQE_ASYNC : 0));
 	io_uring_sqe_set_data(sqe, op);
 }
 

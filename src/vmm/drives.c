@@ -21,6 +21,7 @@ int drives_init(struct drives *drives, const struct conf_config *conf, struct lo
 	if (cfg.files == 0)
 		return 0;
 	cfg.depth = cfg.files * BLK_ASYNC_DEPTH;
+	cfg.workers = cfg.files * BLK_ASYNC_WORKERS;
 	r = uring_create(&cfg, loop, &drives->ring, e);
 	return r < 0 ? err_wrap(e, "io_engine `Async'") : 0;
 }

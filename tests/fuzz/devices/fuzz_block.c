@@ -45,7 +45,9 @@ static void device(unsigned i, struct blk_engine *engine)
 
 static void machine(void)
 {
-	const struct uring_cfg cfg = { .depth = BLK_ASYNC_DEPTH, .files = 1 };
+	const struct uring_cfg cfg = { .depth = BLK_ASYNC_DEPTH,
+				       .files = 1,
+				       .workers = BLK_ASYNC_WORKERS };
 	struct blk_engine *engine = NULL;
 	struct err e;
 

@@ -8,13 +8,15 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "base/fd.h"
 #include "test.h"
 #include "vmm/descriptors.h"
 
-enum { DEPTH = 8, FILES = 4, TURNS_MAX = 10000, NOBODY = 65534 };
+enum { DEPTH = 8, FILES = 4, WORKERS = 6, TURNS_MAX = 10000, NOBODY = 65534 };
 
 static struct loop loop = { .epfd = -1 };
 static struct uring *ring;
@@ -36,7 +38,7 @@ static void on_done(struct uring_op *op, int res)
 
 static void start(void)
 {
-	const struct uring_cfg cfg = { .depth = DEPTH, .files = FILES };
+	const struct uring_cfg cfg = { .depth = DEPTH, .files = FILES, .workers = WORKERS };
 	struct err e = { 0 };
 
 	CHECK_EQ(loop_init(&loop), 0);
@@ -281,7 +283,7 @@ TEST(everything_else_is_refused)
 /* Linux 5.12 and later count a ring to its cgroup; where not, the limit is named. */
 TEST(a_host_that_lets_nobody_lock_memory)
 {
-	const struct uring_cfg cfg = { .depth = DEPTH, .files = FILES };
+	const struct uring_cfg cfg = { .depth = DEPTH, .files = FILES, .workers = WORKERS };
 	const struct rlimit none = { 0, 0 };
 	char byte = 'x';
 	struct iovec iov = { &byte, 1 };
@@ -312,7 +314,7 @@ TEST(a_host_that_lets_nobody_lock_memory)
 
 TEST(errors_name_the_remedy)
 {
-	const struct uring_cfg cfg = { .depth = DEPTH, .files = FILES };
+	const struct uring_cfg cfg = { .depth = DEPTH, .files = FILES, .workers = WORKERS };
 	long n = 0;
 
 	CHECK_EQ(loop_init(&loop), 0);
@@ -338,6 +340,36 @@ TEST(errors_name_the_remedy)
 }
 
 /* --- chains ---------------------------------------------------------------------- */
+
+/* The kernel keeps the number for each thread, and tells any ring of it. */
+static void check_workers(void)
+{
+	struct io_uring_params p = { 0 };
+	unsigned workers[2] = { 0, 0 };
+	int fd = (int)syscall(SYS_io_uring_setup, 1, &p);
+
+	CHECK(fd >= 0);
+	CHECK_EQ(syscall(SYS_io_uring_register, fd, IORING_REGISTER_IOWQ_MAX_WORKERS, workers, 2),
+		 0);
+	CHECK_EQ(workers[0], WORKERS);
+	CHECK_EQ(workers[1], WORKERS);
+	CHECK_EQ(close(fd), 0);
+}
+
+TEST(a_ring_for_chains_takes_no_threads_away)
+{
+	const struct uring_cfg cfg = { .depth = DEPTH, .chains = true };
+	struct uring *chains;
+	struct err e;
+
+	start();
+	check_workers();
+	if (uring_create(&cfg, NULL, &chains, &e) < 0)
+		SKIP(e.msg);
+	check_workers();
+	uring_destroy(chains);
+	stop();
+}
 
 static char packet[DEPTH][4096];
 static struct iovec packets[DEPTH];

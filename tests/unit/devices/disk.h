@@ -38,7 +38,9 @@ maybe_unused static bool ring_works(void)
 /* An engine for the next device; NULL stands for Sync. */
 maybe_unused static struct blk_engine *next_engine(void)
 {
-	const struct uring_cfg cfg = { .depth = 2 * BLK_ASYNC_DEPTH, .files = 2 };
+	const struct uring_cfg cfg = { .depth = 2 * BLK_ASYNC_DEPTH,
+				       .files = 2,
+				       .workers = 2 * BLK_ASYNC_WORKERS };
 	struct blk_engine *engine = NULL;
 	struct err e = { 0 };
 
@@ -86,13 +88,12 @@ maybe_unused static void plug_disk(struct blk_cfg cfg)
 	run_device(cfg.cache == BLK_WRITEBACK ? F_FLUSH : 0);
 }
 
-/* Puts something else behind the device's back; its descriptor, or the ring's file. */
+/* Puts something else behind the device's back, and into the ring. */
 maybe_unused static void swap_file(int fd)
 {
+	CHECK_EQ(dup2(fd, device_fd), device_fd);
 	if (in_device)
 		CHECK_EQ(in_device->class->set_file(in_device, fd), 0);
-	else
-		CHECK_EQ(dup2(fd, device_fd), device_fd);
 }
 
 maybe_unused static void unplug_disk(void)

@@ -12,6 +12,7 @@
 
 #include "devices/virtio/block/req.h"
 #include "disk.h"
+#include "hung_file.h"
 
 enum { MANY = 256, TABLES = 0x4000, STATUSES = 0x8000 };
 
@@ -435,6 +436,94 @@ TEST(a_pause_waits_for_what_runs)
 	settle();
 	check_works();
 	unplug_pipe();
+}
+
+/* --- files that hang ----------------------------------------------------------------- */
+
+/* Reads of it that nobody answers. */
+static void plug_hung(void)
+{
+	hung_open();
+	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
+	swap_file(hung_file);
+	offer_many(IN, BLK_ASYNC_DEPTH);
+	turn();
+}
+
+static void unplug_hung(void)
+{
+	unplug_disk();
+	hung_close();
+}
+
+static void on_synced(struct uring_op *op, int res)
+{
+	CHECK_EQ(res, 0);
+	op->done = NULL;
+}
+
+/* A sync of the other drive needs a thread of the kernel's too. */
+TEST(a_file_that_hangs_leaves_threads_to_the_others)
+{
+	struct uring_op sync = { .done = on_synced };
+
+	plug_hung();
+	CHECK_EQ(uring_inflight(ring), BLK_ASYNC_WAITS);
+	CHECK_EQ(uring_set_file(ring, 1, disk), 0);
+	uring_fdatasync(ring, &sync, 1);
+	for (unsigned i = 0; i < 10 && sync.done; i++)
+		CHECK_EQ(loop_turn(&loop, 1000), 0);
+	CHECK(!sync.done);
+	CHECK_EQ(answered(), 0);
+	hung_answer();
+	settle();
+	CHECK_EQ(answered(), BLK_ASYNC_DEPTH);
+	CHECK_EQ(with_status(BLK_ASYNC_DEPTH, OK), BLK_ASYNC_DEPTH);
+	check_works();
+	unplug_hung();
+}
+
+static bool cancelled(void)
+{
+	const struct blk *b = container_of(dev, struct blk, vdev);
+
+	return b->ops[0].cancelled;
+}
+
+/* What no thread has begun is not begun any more. */
+TEST(a_reset_while_a_file_hangs)
+{
+	pthread_t id;
+
+	plug_hung();
+	id = begin_reset();
+	while (!cancelled())
+		CHECK_EQ(loop_turn(&loop, 1), 0);
+	CHECK(!__atomic_load_n(&reset_done, __ATOMIC_SEQ_CST));
+	hung_answer();
+	end_reset(id);
+	CHECK(with_status(BLK_ASYNC_DEPTH, OK) <= BLK_ASYNC_WAITS);
+	CHECK_EQ(counter_get(&blk_metrics(dev)->execute_fails), 0);
+	check_works();
+	unplug_hung();
+}
+
+/* Freeing and zeroing take a thread each as well, whatever the file. */
+TEST(ranges_take_no_more_threads_than_reads)
+{
+	enum { REQUESTS = 40 };
+
+	plug_disk((struct blk_cfg){ .discard = true });
+	start_long_queue();
+	for (unsigned i = 0; i < REQUESTS; i++)
+		put16(DATA + SECTOR * i + 8, 1);
+	offer_tables(ZEROES, REQUESTS, 16);
+	while (answered() < REQUESTS) {
+		CHECK(uring_inflight(ring) <= BLK_ASYNC_WAITS);
+		CHECK_EQ(loop_turn(&loop, 1000), 0);
+	}
+	CHECK_EQ(with_status(REQUESTS, OK), REQUESTS);
+	unplug_disk();
 }
 
 /* --- flushes ----------------------------------------------------------------------- */

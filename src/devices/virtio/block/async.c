@@ -4,6 +4,12 @@
  * would tell one only that pages were lost, and the other would promise what is not
  * on the disk; one after the other, whoever answers the first knows of its failure
  * before the second has an answer.
+ *
+ * What cannot be begun without waiting takes one of the ring's threads until it ends: a
+ * sync, an allocation, and all that goes to a file which cannot be asked not to wait (FUSE,
+ * NFS). A drive has BLK_ASYNC_WAITS of these in the ring, and the others wait here, so that
+ * a file that hangs leaves the other drives their threads. Buffered writes to other files
+ * may take a thread too, but the kernel gives all of them to one, in turn.
  */
 #include "devices/virtio/block/async.h"
 
@@ -20,8 +26,9 @@ struct blk_async {
 	int fd;			 /* in the slot; the device's, -1 at first */
 	bool no_nowait;		 /* the file cannot be read with RWF_NOWAIT */
 	bool syncing;		 /* a FLUSH is in the ring */
+	unsigned working;	 /* operations in the ring that take a thread each */
 	struct blk_op *inflight; /* in the ring, newest first */
-	struct blk_op *waiting;	 /* FLUSHes behind the one in the ring, oldest first */
+	struct blk_op *waiting;	 /* for a thread, or for the FLUSH in the ring; oldest first */
 };
 
 static struct blk_async *async_of(struct blk_engine *engine)
@@ -93,14 +100,31 @@ static void queue_op(struct blk_async *a, struct blk_op *op)
 	}
 }
 
+static bool may_begin(const struct blk_async *a, const struct blk_op *op)
+{
+	if (!op->ring_op.waits)
+		return true;
+	return a->working < BLK_ASYNC_WAITS && !(op->kind == BLK_OP_FLUSH && a->syncing);
+}
+
 static void begin(struct blk_async *a, struct blk_op *op)
 {
+	a->working += op->ring_op.waits;
 	a->syncing |= op->kind == BLK_OP_FLUSH;
 	link_op(a, op);
 	queue_op(a, op);
 }
 
-static void wait_behind(struct blk_async *a, struct blk_op *op)
+static void end(struct blk_async *a, struct blk_op *op)
+{
+	unlink_op(a, op);
+	a->working -= op->ring_op.waits;
+	if (op->kind == BLK_OP_FLUSH)
+		a->syncing = false;
+	blk_op_done(op);
+}
+
+static void wait_for_thread(struct blk_async *a, struct blk_op *op)
 {
 	struct blk_op **end = &a->waiting;
 
@@ -110,15 +134,25 @@ static void wait_behind(struct blk_async *a, struct blk_op *op)
 	*end = op;
 }
 
-static void next_flush(struct blk_async *a)
+/* The oldest that need not wait any longer, out of those that wait; NULL: none. */
+static struct blk_op *take_waiting(struct blk_async *a)
 {
-	while (a->waiting && !a->syncing) {
-		struct blk_op *op = a->waiting;
+	for (struct blk_op *op, **at = &a->waiting; (op = *at); at = &op->next)
+		if (op->cancelled || may_begin(a, op)) {
+			*at = op->next;
+			return op;
+		}
+	return NULL;
+}
 
-		a->waiting = op->next;
+static void begin_waiting(struct blk_async *a)
+{
+	struct blk_op *op;
+
+	while ((op = take_waiting(a))) {
 		if (!op->cancelled) {
 			begin(a, op);
-			return;
+			continue;
 		}
 		op->error = -ECANCELED;
 		blk_op_done(op);
@@ -130,7 +164,6 @@ static void on_done(struct uring_op *ring_op, int res)
 	struct blk_op *op = container_of(ring_op, struct blk_op, ring_op);
 	struct blk_async *a = async_of(op->engine);
 	int fault = FAULT(-EIO);
-	bool flush = op->kind == BLK_OP_FLUSH;
 
 	if (!blk_op_take(op, fault < 0 ? fault : res)) {
 		if (!op->cancelled) {
@@ -140,11 +173,8 @@ static void on_done(struct uring_op *ring_op, int res)
 		/* A cancel comes once; what is begun anew would run to its end. */
 		op->error = -ECANCELED;
 	}
-	unlink_op(a, op);
-	a->syncing &= !flush;
-	blk_op_done(op);
-	if (flush)
-		next_flush(a);
+	end(a, op);
+	begin_waiting(a);
 }
 
 /*
@@ -182,10 +212,11 @@ static bool async_start(struct blk_engine *engine, struct blk_op *op)
 		return true;
 	if (read_cached(a, op))
 		return true;
-	if (op->kind == BLK_OP_FLUSH && a->syncing)
-		wait_behind(a, op);
-	else
+	op->ring_op.waits = a->no_nowait || (op->kind != BLK_OP_READ && op->kind != BLK_OP_WRITE);
+	if (may_begin(a, op))
 		begin(a, op);
+	else
+		wait_for_thread(a, op);
 	return false;
 }
 
@@ -203,6 +234,15 @@ static void async_cancel(struct blk_engine *engine)
 		op->cancelled = true;
 }
 
+/* The kernel says so before it looks at the place. A byte, for of none it says nothing. */
+static bool must_wait(int fd)
+{
+	uint8_t byte;
+	struct iovec iov = { &byte, sizeof(byte) };
+
+	return preadv2(fd, &iov, 1, 0, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP;
+}
+
 static int async_set_file(struct blk_engine *engine, int fd)
 {
 	struct blk_async *a = async_of(engine);
@@ -217,7 +257,7 @@ static int async_set_file(struct blk_engine *engine, int fd)
 		return r;
 	}
 	a->fd = fd;
-	a->no_nowait = false;
+	a->no_nowait = must_wait(fd);
 	return 0;
 }
 
