@@ -39,10 +39,10 @@ static int open_files(struct snapshot_job *job, struct err *e)
 	int r = snap_target_open(&job->memory_file, job->conf.mem_file_path, e);
 
 	if (r < 0)
-		return err_wrap(e, "Cannot write memory file");
+		return err_wrap(e, "memory file");
 	r = snap_target_open(&job->state_file, job->conf.snapshot_path, e);
 	if (r < 0)
-		return err_wrap(e, "Cannot write state file");
+		return err_wrap(e, "state file");
 	return snap_check_apart(&job->memory_file, &job->state_file, e);
 }
 
@@ -57,10 +57,24 @@ static int begin(struct snapshot_job *job, struct vmm *vmm, struct err *e)
 		r = machine_save(vmm->machine, &vmm->config, &job->state, e);
 	if (r == 0)
 		r = snap_out_finish(&job->state, e);
-	if (r < 0)
-		return err_wrap(e, "Cannot save the microVM state");
-	r = image_begin(&job->image, machine_memory(vmm->machine), job->memory_file.fd, e);
-	return r < 0 ? err_wrap(e, "Cannot write memory file") : 0;
+	if (r == 0)
+		r = image_begin(&job->image, machine_memory(vmm->machine), job->memory_file.fd, e);
+	return r;
+}
+
+static int make_job(const struct conf_snapshot_create *conf, struct snapshot_job **ret,
+		    struct err *e)
+{
+	struct snapshot_job *job = FAULT(-ENOMEM) < 0 ? NULL : calloc(1, sizeof(*job));
+
+	if (!job)
+		return err_set(e, ERR_INTERNAL, -ENOMEM, "out of memory");
+	job->conf = *conf;
+	job->image.pagemap = -1;
+	job->memory_file.fd = job->memory_file.dir_fd = -1;
+	job->state_file.fd = job->state_file.dir_fd = -1;
+	*ret = job;
+	return 0;
 }
 
 static int check(const struct vmm *vmm, const struct conf_snapshot_create *conf, struct err *e)
@@ -76,27 +90,24 @@ static int check(const struct vmm *vmm, const struct conf_snapshot_create *conf,
 	return 0;
 }
 
+static int failed(struct err *e)
+{
+	return err_wrap(e, "Cannot write the snapshot, the microVM is paused as before");
+}
+
 int snapshot_create_begin(struct vmm *vmm, const struct conf_snapshot_create *conf, struct err *e)
 {
-	struct snapshot_job *job;
 	int r = check(vmm, conf, e);
 
 	if (r < 0)
 		return r;
-	job = FAULT(-ENOMEM) < 0 ? NULL : calloc(1, sizeof(*job));
-	if (!job)
-		return err_set(e, ERR_INTERNAL, -ENOMEM, "out of memory");
-	job->conf = *conf;
-	job->image.pagemap = -1;
-	job->memory_file.fd = job->memory_file.dir_fd = -1;
-	job->state_file.fd = job->state_file.dir_fd = -1;
-	r = begin(job, vmm, e);
-	if (r < 0) {
-		destroy(job);
-		return r;
-	}
-	vmm->snapshot = job;
-	return ACTION_PENDING;
+	r = make_job(conf, &vmm->snapshot, e);
+	if (r == 0)
+		r = begin(vmm->snapshot, vmm, e);
+	if (r == 0)
+		return ACTION_PENDING;
+	snapshot_create_drop(vmm);
+	return failed(e);
 }
 
 /* The drives too: after a power cut the guest would have memory of blocks that are not there. */
@@ -113,7 +124,7 @@ static int go_on(struct snapshot_job *job, struct machine *machine, struct err *
 	if (r == 0)
 		r = snap_publish(&job->memory_file, &job->state_file, e);
 	if (r < 0)
-		return err_wrap(e, "Cannot write the snapshot, the microVM is paused as before");
+		return failed(e);
 	log_info("Snapshot: %zu bytes of state, %zu of %zu MiB of memory", job->state.out.len,
 		 job->image.written >> 20, job->image.from->size >> 20);
 	event_emit("snapshot-created", "path", job->conf.snapshot_path, NULL);

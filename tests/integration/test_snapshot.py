@@ -246,6 +246,9 @@ def test_what_the_log_says(start_wisp, tmp_path, files):
 
 # --- errors of create ---
 
+PAUSED = "Cannot write the snapshot, the microVM is paused as before: "
+
+
 def refused(reply, text, prefix="Create snapshot error: "):
     assert reply.status == 400, reply
     assert reply.fault.startswith(prefix + text), reply
@@ -267,14 +270,15 @@ def test_create_that_cannot_be(start_wisp, tmp_path, files):
     os.mkfifo(tmp_path / "pipe")
     before = sorted(os.listdir(tmp_path))
     refused(create_at(vm, *files, snapshot_type="Diff"), "snapshot_type `Diff` is not part of")
-    refused(create_at(vm, place / "x", place / "x"), "`snapshot_path` and `mem_file_path` are")
-    refused(create_at(vm, files.state, place), "Cannot write memory file: the file cannot be "
-            "created: Is a directory")
-    refused(create_at(vm, place, files.memory), "Cannot write state file: the file cannot be "
-            "created: Is a directory")
-    refused(create_at(vm, tmp_path / "no" / "x", files.memory), "Cannot write state file: the "
-            "file's folder cannot be opened: No such file or directory")
-    refused(create_at(vm, tmp_path / "pipe", files.memory), "Cannot write state file: what is there is")
+    refused(create_at(vm, place / "x", place / "x"),
+            PAUSED + "`snapshot_path` and `mem_file_path` are")
+    refused(create_at(vm, files.state, place),
+            PAUSED + "memory file: the file cannot be created: Is a directory")
+    refused(create_at(vm, place, files.memory),
+            PAUSED + "state file: the file cannot be created: Is a directory")
+    refused(create_at(vm, tmp_path / "no" / "x", files.memory), PAUSED + "state file: the file's "
+            "folder cannot be opened: No such file or directory")
+    refused(create_at(vm, tmp_path / "pipe", files.memory), PAUSED + "state file: what is there is")
     assert sorted(os.listdir(tmp_path)) == before
     assert os.listdir(place) == []
     assert vm.api.get("/").json["state"] == "Paused"
@@ -295,8 +299,7 @@ def test_a_full_disk(start_wisp, tmp_path, files):
         vm.pause()
         for state, memory in ((files.state, small / "memory"), (small / "state", small / "mem")):
             reply = create_at(vm, state, memory)
-            refused(reply, "Cannot write the snapshot, the microVM is paused as before: the memory "
-                    "file cannot be written: No space left on device")
+            refused(reply, PAUSED + "the memory file cannot be written: No space left on device")
             assert os.listdir(small) == []
         assert not files.state.exists()
         snapshot.create(vm, files)

@@ -255,27 +255,29 @@ TEST(only_a_paused_machine)
 	remove_files();
 }
 
+/* What every failure of a paused machine says. */
+#define PAUSED "Create snapshot error: Cannot write the snapshot, the microVM is paused as before: "
+
 TEST(errors_of_create_name_the_file)
 {
 	start();
 	snprintf(memory_path, sizeof(memory_path), "/nonexistent/mem");
 	CHECK_EQ(create(), -ENOENT);
 	expect_msg("memory", action.err.msg,
-		   "Create snapshot error: Cannot write memory file: the file's folder cannot be "
-		   "opened: No such file or directory (os error 2): /nonexistent/mem");
+		   PAUSED "memory file: the file's folder cannot be opened: No such file or "
+			  "directory (os error 2): /nonexistent/mem");
 	snprintf(memory_path, sizeof(memory_path), "%s/mem", dir);
 	snprintf(state_path, sizeof(state_path), "%s", dir);
 	CHECK_EQ(create(), -EISDIR);
 	expect_msg("state", action.err.msg,
-		   "Create snapshot error: Cannot write state file: the file cannot be created: "
-		   "Is a directory *");
+		   PAUSED "state file: the file cannot be created: Is a directory *");
 	snprintf(state_path, sizeof(state_path), "%s", memory_path);
 	CHECK_EQ(create(), -EINVAL);
 	snprintf(state_path, sizeof(state_path), "%s/./mem", dir);
 	CHECK_EQ(create(), -EINVAL);
 	expect_msg("one", action.err.msg,
-		   "Create snapshot error: `snapshot_path` and `mem_file_path` are the same file: "
-		   "a snapshot is two");
+		   PAUSED
+		   "`snapshot_path` and `mem_file_path` are the same file: a snapshot is two");
 	snprintf(state_path, sizeof(state_path), "%s/state", dir);
 	state_is("Paused");
 	CHECK_EQ(ask(ACTION_RESUME), 0);
@@ -293,9 +295,7 @@ TEST(a_drive_that_cannot_be_synced)
 	fd = fcntl(blk->fd, F_DUPFD_CLOEXEC, 0);
 	CHECK_EQ(dup2(bad, blk->fd), blk->fd);
 	CHECK_EQ(create(), -EINVAL);
-	expect_msg("sync", action.err.msg,
-		   "Create snapshot error: Cannot write the snapshot, the microVM is paused as "
-		   "before: block `disk': the file cannot be synced: *");
+	expect_msg("sync", action.err.msg, PAUSED "block `disk': the file cannot be synced: *");
 	CHECK_EQ(entries_of(dir), 3); /* the disk alone */
 	state_is("Paused");
 	CHECK_EQ(dup2(fd, blk->fd), blk->fd);
@@ -336,7 +336,7 @@ TEST(every_fault_of_create)
 		CHECK_EQ(stat(state_path, &after), 0);
 		if (action.err.code < 0) {
 			CHECK_EQ(before.st_ino, after.st_ino);
-			CHECK(strncmp(action.err.msg, "Create snapshot error: ", 23) == 0);
+			CHECK(strncmp(action.err.msg, PAUSED, strlen(PAUSED)) == 0);
 		} else {
 			optional++;
 		}
