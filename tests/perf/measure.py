@@ -6,7 +6,9 @@ import os
 import socket
 import statistics
 import subprocess
+import threading
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 from framework import host, wisp
@@ -40,6 +42,42 @@ def answers(path, request, wanted):
             return False
         sock.sendall(request)
         return sock.recv(4096).startswith(wanted)
+
+
+def cpu_beside_vcpus(pid):
+    """Seconds of all threads that are or were, without those that run guest code."""
+    proc = Path("/proc") / str(pid)
+    words = (proc / "stat").read_text().rpartition(")")[2].split()
+    total = sum(int(w) for w in words[11:13]) / os.sysconf("SC_CLK_TCK")
+    for task in (proc / "task").iterdir():
+        if (task / "comm").read_text().startswith(("fc_vcpu", "CPU ")):
+            total -= int((task / "schedstat").read_text().split()[0]) / 1e9
+    return total
+
+
+class Lines:
+    """A monitor whose guest says on its console how far it is; ended when it takes too long."""
+
+    def __init__(self, argv, takes_s):
+        self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self._late = threading.Timer(LIMIT_S + takes_s, self.process.kill)
+        self._late.start()
+
+    def next(self, word):
+        """What follows the word on the next line that begins with it."""
+        said = ""
+        for line in self.process.stdout:
+            said = line.decode(errors="replace").strip()
+            if said.split(" ")[0] == word:
+                return said.removeprefix(word).strip()
+        raise RuntimeError(f"{self.process.args[0]} ended: {said!r}")
+
+    def close(self):
+        self._late.cancel()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
 
 
 class Started:

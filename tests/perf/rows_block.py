@@ -18,13 +18,12 @@ import json
 import mmap
 import os
 import subprocess
-import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 from framework import host, payload, wisp
-from measure import LIMIT_S, QEMU
+from measure import QEMU, Lines, cpu_beside_vcpus
 
 MIB = 1 << 20
 FILE_MIB = 64
@@ -44,6 +43,11 @@ class Work(NamedTuple):
     write: bool = False
     sequential: bool = False
 
+    @property
+    def way(self):
+        """As fio calls it."""
+        return ("" if self.sequential else "rand") + ("write" if self.write else "read")
+
     def words(self, count):
         return (f"depth={self.depth} len={self.length} count={count} "
                 f"sectors={FILE_MIB * MIB // 512} write={self.write:d} seq={self.sequential:d} "
@@ -62,41 +66,6 @@ class Figures(NamedTuple):
     cpu_us: float
 
 
-def cpu_beside_vcpus(pid):
-    """Seconds of all threads that are or were, without those that run guest code."""
-    proc = Path("/proc") / str(pid)
-    words = (proc / "stat").read_text().rpartition(")")[2].split()
-    total = sum(int(w) for w in words[11:13]) / os.sysconf("SC_CLK_TCK")
-    for task in (proc / "task").iterdir():
-        if (task / "comm").read_text().startswith(("fc_vcpu", "CPU ")):
-            total -= int((task / "schedstat").read_text().split()[0]) / 1e9
-    return total
-
-
-class Rounds:
-    """A monitor whose guest writes a line after each round: how many ticks it took."""
-
-    def __init__(self, argv):
-        self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self._late = threading.Timer(LIMIT_S + RUN_S, self.process.kill)
-        self._late.start()
-
-    def next(self):
-        said = b""
-        for line in self.process.stdout:
-            said = line
-            if line.startswith(b"ROUND "):
-                return int(line.split()[1], 16)
-        raise RuntimeError(f"{self.process.args[0]} ended: {said!r}")
-
-    def close(self):
-        self._late.cancel()
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-
 @functools.lru_cache(maxsize=None)
 def ticks_per_second():
     """Of the processor's time stamp counter; a guest's runs as fast."""
@@ -111,15 +80,15 @@ def ticks_per_second():
 def measure(start, work):
     """The best round of a run, and the processor time of them all."""
     count = ROUND[work.depth] * 4096 // work.length // host.SLOW
-    with contextlib.closing(Rounds(start(work.words(count)))) as rounds:
-        rounds.next()
-        before, best, taken = cpu_beside_vcpus(rounds.process.pid), None, 0
+    with contextlib.closing(Lines(start(work.words(count)), RUN_S)) as guest:
+        guest.next("ROUND")
+        before, best, taken = cpu_beside_vcpus(guest.process.pid), None, 0
         end = time.monotonic() + RUN_S
         while taken < 3 or time.monotonic() < end:
-            ticks = rounds.next()
+            ticks = int(guest.next("ROUND"), 16)  # how many it took
             best = min(best or ticks, ticks)
             taken += 1
-        spent = cpu_beside_vcpus(rounds.process.pid) - before
+        spent = cpu_beside_vcpus(guest.process.pid) - before
     return Figures(count / best * ticks_per_second(), max(spent, 0) * 1e6 / (count * taken))
 
 
@@ -156,14 +125,12 @@ def fio(image, work, direct):
                                    check=True).stdout.strip())
         loader = next(tree.glob("lib*/ld-linux*"), None) or next(tree.rglob("ld-linux*"))
         libraries = ":".join(sorted({str(p.parent) for p in tree.rglob("*.so*")}))
-        way = ("write" if work.write else "read") if work.sequential else \
-            ("randwrite" if work.write else "randread")
         best = 0
         for _ in range(3):
             done = subprocess.run(
                 [loader, "--library-path", libraries, next(tree.rglob("fio")), "--name=host",
                  f"--filename={image}", "--ioengine=io_uring", f"--iodepth={work.depth}",
-                 f"--rw={way}", f"--bs={work.length}", f"--direct={direct:d}",
+                 f"--rw={work.way}", f"--bs={work.length}", f"--direct={direct:d}",
                  f"--size={FILE_MIB}m", "--runtime=1", "--time_based",
                  "--output-format=json", "--norandommap"],
                 stdout=subprocess.PIPE, check=True)

@@ -23,9 +23,8 @@ from typing import NamedTuple
 
 from framework import host, network, payload, wisp
 from framework.http import Api
-from measure import QEMU
-from rows_block import (QEMU_WINDOWS, RUN_S, WISP_WINDOWS, Figures, Rounds, cpu_beside_vcpus,
-                        ticks_per_second)
+from measure import QEMU, Lines, cpu_beside_vcpus
+from rows_block import QEMU_WINDOWS, RUN_S, WISP_WINDOWS, Figures, ticks_per_second
 
 
 class Work(NamedTuple):
@@ -115,18 +114,18 @@ def events(where):
 def measure(argv, where, tap, work):
     """The best round of a run, the processor time, and for ours the calls a received frame."""
     with contextlib.ExitStack() as stack:
-        rounds = stack.enter_context(contextlib.closing(Rounds(argv)))
+        rounds = stack.enter_context(contextlib.closing(Lines(argv, RUN_S)))
         pid = rounds.process.pid
         if work.rx:
             time.sleep(0.5)
             stack.enter_context(contextlib.closing(Flood(tap)))
-        rounds.next()
+        rounds.next("ROUND")
         ours = work.rx and argv[0] == wisp.BINARY
         at = (calls(pid), *events(where)) if ours else None
         before, best, taken = cpu_beside_vcpus(pid), None, 0
         end = time.monotonic() + RUN_S
         while taken < 3 or time.monotonic() < end:
-            ticks = rounds.next()
+            ticks = int(rounds.next("ROUND"), 16)
             best = min(best or ticks, ticks)
             taken += 1
         count = work.count // host.SLOW
@@ -158,11 +157,11 @@ def row_of(bench, tap, work):
 def whole_run(where, tap, work):
     """Rounds per second over a whole run, after one round that does not count."""
     where.mkdir(exist_ok=True)
-    with contextlib.closing(Rounds(start_wisp(where, tap, work))) as rounds:
-        rounds.next()
+    with contextlib.closing(Lines(start_wisp(where, tap, work), RUN_S)) as rounds:
+        rounds.next("ROUND")
         began, taken = time.monotonic(), 0
         while taken < 3 or time.monotonic() - began < RUN_S:
-            rounds.next()
+            rounds.next("ROUND")
             taken += 1
         return taken / (time.monotonic() - began)
 
