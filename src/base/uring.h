@@ -37,8 +37,8 @@ struct uring_op { /* embedded; the ring's from its start to its callback */
 	uring_fn done;
 	/*
 	 * Never begun on the loop's thread, but by one of the kernel's: for files that cannot be
-	 * asked not to wait (without RWF_NOWAIT). Linux 6.18 begins a read of a FUSE file right
-	 * away, because that can be polled, and who submitted it waits for the server.
+	 * asked not to wait (without RWF_NOWAIT). The kernel begins those of some file systems
+	 * right away (of FUSE, which can be polled, in 6.18), and who submitted waits for them.
 	 */
 	bool waits;
 };
@@ -47,8 +47,9 @@ struct uring_cfg {
 	unsigned depth; /* operations that are in flight at most; cancels come on top */
 	unsigned files; /* slots of the table; 0 for chains */
 	/*
-	 * The kernel's threads for what would wait, at most; 0 for chains, which never do. They
-	 * are the calling thread's: the newest ring that asks for some decides for all.
+	 * The kernel's threads for what would wait, at most, in each of its two pools; 0 for
+	 * chains, which never do. They are the calling thread's: the newest ring that asks for
+	 * some decides for all.
 	 */
 	unsigned workers;
 	bool chains; /* for uring_chain() and uring_finish() alone */

@@ -5,6 +5,9 @@
  */
 #pragma once
 
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+
 #include "devices/virtio/block/async.h"
 #include "devices/virtio/block/block.h"
 #include "driver.h"
@@ -69,6 +72,26 @@ maybe_unused static int make_disk(size_t bytes)
 		b = pattern((unsigned)i);
 		CHECK_EQ(pwrite(fd, &b, 1, (off_t)i), 1);
 	}
+	return fd;
+}
+
+/* A block device with such sectors on the memory file `disk', gone when it is closed. */
+maybe_unused static int make_loop(uint32_t sector)
+{
+	struct loop_config c = { .fd = (uint32_t)disk,
+				 .block_size = sector,
+				 .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), fd;
+	int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+	char path[32];
+
+	if (number < 0)
+		SKIP("needs a loop device");
+	snprintf(path, sizeof(path), "/dev/loop%d", number);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, LOOP_CONFIGURE, &c) < 0)
+		SKIP("needs a loop device");
+	close(control);
 	return fd;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file whose reads wait for as long as the test wants, as on a server that does not
+ * A file whose reads and writes wait for as long as the test wants, as on a server that does not
  * answer: of FUSE, which is needed with the right to mount. It cannot be asked not to
  * wait, and who waits is not interrupted. So its server is a process of its own: one that
  * died of a failed check could not end while somebody waits for it.
@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -21,21 +22,21 @@
 
 #include "test.h"
 
-enum { HUNG_READS = 256, HUNG_SIZE = 1 << 20, HUNG_SECONDS = 60, FUSE_BUF = 128 << 10 };
+enum { HUNG_HELD = 256, HUNG_SIZE = 1 << 20, HUNG_SECONDS = 60, FUSE_BUF = 128 << 10 };
 
 static int hung_file = -1;
-static int hung_control = -1; /* a byte: answer reads from now on */
+static int hung_control = -1; /* a byte: answer from now on */
 static pid_t hung_server;
 
 /* --- the server ------------------------------------------------------------------ */
 
 static int fuse_dev;
-static struct held_read {
+static struct held {
 	struct fuse_in_header in;
 	uint32_t size;
-} held_reads[HUNG_READS];
+} held[HUNG_HELD];
 static unsigned nheld;
-static bool answers_reads;
+static bool answers;
 
 static void fuse_reply(const struct fuse_in_header *in, int error, const void *data, size_t len)
 {
@@ -47,14 +48,18 @@ static void fuse_reply(const struct fuse_in_header *in, int error, const void *d
 	(void)!writev(fuse_dev, iov, len > 0 ? 2 : 1); /* who asked may be gone */
 }
 
-static void serve_read(const struct fuse_in_header *in, uint32_t size)
+/* A read or a write. */
+static void serve_data(const struct fuse_in_header *in, uint32_t size)
 {
 	static const uint8_t zeros[FUSE_BUF];
+	const struct fuse_write_out written = { .size = size };
 
-	if (answers_reads)
+	if (!answers && nheld < HUNG_HELD)
+		held[nheld++] = (struct held){ *in, size };
+	else if (in->opcode == FUSE_READ)
 		fuse_reply(in, 0, zeros, size);
-	else if (nheld < HUNG_READS)
-		held_reads[nheld++] = (struct held_read){ *in, size };
+	else
+		fuse_reply(in, 0, &written, sizeof(written));
 }
 
 static void serve(const struct fuse_in_header *in, const void *arg)
@@ -78,7 +83,10 @@ static void serve(const struct fuse_in_header *in, const void *arg)
 		fuse_reply(in, 0, &opened, sizeof(opened));
 		return;
 	case FUSE_READ:
-		serve_read(in, ((const struct fuse_read_in *)arg)->size);
+		serve_data(in, ((const struct fuse_read_in *)arg)->size);
+		return;
+	case FUSE_WRITE:
+		serve_data(in, ((const struct fuse_write_in *)arg)->size);
 		return;
 	case FUSE_FORGET: /* these want no answer */
 	case FUSE_INTERRUPT:
@@ -94,11 +102,10 @@ static void take_control(int control)
 
 	if (read(control, &byte, 1) != 1)
 		_exit(0);
-	answers_reads = true;
-	while (nheld > 0) {
-		nheld--;
-		serve_read(&held_reads[nheld].in, held_reads[nheld].size);
-	}
+	answers = true;
+	for (unsigned i = 0; i < nheld; i++)
+		serve_data(&held[i].in, held[i].size);
+	nheld = 0;
 }
 
 /* Until nobody has the file any more, or the test has ended, or has hung itself. */
@@ -127,11 +134,13 @@ static void serve_all(int control)
 
 /* --- the test -------------------------------------------------------------------- */
 
-/* At the path, which is a file; false: it may not. */
+/* At the path, which is a file, for this process alone; false: it may not. */
 static bool mount_hung(const char *path)
 {
 	char options[64];
 
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return false;
 	fuse_dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	snprintf(options, sizeof(options), "fd=%d,rootmode=100000,user_id=0,group_id=0", fuse_dev);
 	return fuse_dev >= 0 && mount("wisp", path, "fuse", MS_NOSUID | MS_NODEV, options) == 0;

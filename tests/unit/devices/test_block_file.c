@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What can be a disk, and making a device of it. */
 #include <limits.h>
-#include <linux/loop.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "devices/virtio/block/open.h"
@@ -142,26 +140,6 @@ TEST(large_blocks_are_told_to_the_driver)
 		     3 | 7 << 8 | 8 << 16, 128);
 	check_medium((struct blk_geometry){ 4096, 4096, 0, 4096, 65536 }, F_BLK_SIZE | F_TOPOLOGY,
 		     4096, 0 | 1 << 16, 16);
-}
-
-/* A block device with such sectors on the memory file `disk', gone when it is closed. */
-static int make_loop(uint32_t sector)
-{
-	struct loop_config c = { .fd = (uint32_t)disk,
-				 .block_size = sector,
-				 .info.lo_flags = LO_FLAGS_AUTOCLEAR };
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), fd;
-	int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
-	char path[32];
-
-	if (number < 0)
-		SKIP("needs a loop device");
-	snprintf(path, sizeof(path), "/dev/loop%d", number);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0 || ioctl(fd, LOOP_CONFIGURE, &c) < 0)
-		SKIP("needs a loop device");
-	close(control);
-	return fd;
 }
 
 TEST(a_block_device)

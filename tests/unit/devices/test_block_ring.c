@@ -440,14 +440,15 @@ TEST(a_pause_waits_for_what_runs)
 
 /* --- files that hang ----------------------------------------------------------------- */
 
-/* Reads of it that nobody answers. */
-static void plug_hung(void)
+/* Requests to it that nobody answers. */
+static void plug_hung(uint32_t type)
 {
 	hung_open();
 	plug_disk((struct blk_cfg){ .cache = BLK_WRITEBACK });
 	swap_file(hung_file);
-	offer_many(IN, BLK_ASYNC_DEPTH);
+	offer_many(type, BLK_ASYNC_DEPTH);
 	turn();
+	CHECK_EQ(uring_inflight(ring), BLK_ASYNC_WAITS);
 }
 
 static void unplug_hung(void)
@@ -456,31 +457,42 @@ static void unplug_hung(void)
 	hung_close();
 }
 
-static void on_synced(struct uring_op *op, int res)
+static void on_other(struct uring_op *op, int res)
 {
-	CHECK_EQ(res, 0);
+	CHECK(res >= 0);
 	op->done = NULL;
 }
 
-/* A sync of the other drive needs a thread of the kernel's too. */
+static void finish_other(struct uring_op *op)
+{
+	for (unsigned i = 0; i < 10 && op->done; i++)
+		CHECK_EQ(loop_turn(&loop, 1000), 0);
+	CHECK(!op->done);
+}
+
+/* A sync of the other drive needs a thread of the kernel's, and so does a read that waits. */
 TEST(a_file_that_hangs_leaves_threads_to_the_others)
 {
-	struct uring_op sync = { .done = on_synced };
+	struct uring_op sync = { .done = on_other }, read = { .done = on_other, .waits = true };
+	uint8_t byte;
+	struct iovec iov = { &byte, 1 };
 
-	plug_hung();
-	CHECK_EQ(uring_inflight(ring), BLK_ASYNC_WAITS);
-	CHECK_EQ(uring_set_file(ring, 1, disk), 0);
-	uring_fdatasync(ring, &sync, 1);
-	for (unsigned i = 0; i < 10 && sync.done; i++)
-		CHECK_EQ(loop_turn(&loop, 1000), 0);
-	CHECK(!sync.done);
-	CHECK_EQ(answered(), 0);
-	hung_answer();
-	settle();
-	CHECK_EQ(answered(), BLK_ASYNC_DEPTH);
-	CHECK_EQ(with_status(BLK_ASYNC_DEPTH, OK), BLK_ASYNC_DEPTH);
-	check_works();
-	unplug_hung();
+	for (uint32_t type = IN; type <= OUT; type++) {
+		plug_hung(type);
+		CHECK_EQ(uring_set_file(ring, 1, disk), 0);
+		uring_fdatasync(ring, &sync, 1);
+		uring_readv(ring, &read, 1, &iov, 1, 0);
+		finish_other(&sync);
+		finish_other(&read);
+		CHECK_EQ(answered(), 0);
+		hung_answer();
+		settle();
+		CHECK_EQ(answered(), BLK_ASYNC_DEPTH);
+		CHECK_EQ(with_status(BLK_ASYNC_DEPTH, OK), BLK_ASYNC_DEPTH);
+		check_works();
+		unplug_hung();
+		sync.done = read.done = on_other;
+	}
 }
 
 static bool cancelled(void)
@@ -495,10 +507,11 @@ TEST(a_reset_while_a_file_hangs)
 {
 	pthread_t id;
 
-	plug_hung();
+	plug_hung(IN);
 	id = begin_reset();
-	while (!cancelled())
+	for (unsigned i = 0; i < 10000 && !cancelled(); i++)
 		CHECK_EQ(loop_turn(&loop, 1), 0);
+	CHECK(cancelled());
 	CHECK(!__atomic_load_n(&reset_done, __ATOMIC_SEQ_CST));
 	hung_answer();
 	end_reset(id);
@@ -524,6 +537,25 @@ TEST(ranges_take_no_more_threads_than_reads)
 	}
 	CHECK_EQ(with_status(REQUESTS, OK), REQUESTS);
 	unplug_disk();
+}
+
+/* The kernel does not put these in a row, as it does with those to a regular file. */
+TEST(writes_to_a_block_device_take_no_more_threads_either)
+{
+	int fd;
+
+	plug_disk((struct blk_cfg){ 0 });
+	fd = make_loop(SECTOR);
+	swap_file(fd);
+	offer_many(OUT, BLK_ASYNC_DEPTH);
+	while (answered() < BLK_ASYNC_DEPTH) {
+		CHECK(uring_inflight(ring) <= BLK_ASYNC_WAITS);
+		CHECK_EQ(loop_turn(&loop, 1000), 0);
+	}
+	CHECK_EQ(with_status(BLK_ASYNC_DEPTH, OK), BLK_ASYNC_DEPTH);
+	check_works();
+	unplug_disk();
+	CHECK_EQ(close(fd), 0);
 }
 
 /* --- flushes ----------------------------------------------------------------------- */

@@ -6,14 +6,17 @@
  * before the second has an answer.
  *
  * What cannot be begun without waiting takes one of the ring's threads until it ends: a
- * sync, an allocation, and all that goes to a file which cannot be asked not to wait (FUSE,
- * NFS). A drive has BLK_ASYNC_WAITS of these in the ring, and the others wait here, so that
- * a file that hangs leaves the other drives their threads. Buffered writes to other files
- * may take a thread too, but the kernel gives all of them to one, in turn.
+ * sync, an allocation, a buffered write to a block device, and all that goes to a file which
+ * cannot be asked not to wait (FUSE, NFS). A drive has BLK_ASYNC_WAITS of these in the ring,
+ * and the others wait here, so that a file that hangs leaves the other drives their threads.
+ * Buffered writes to regular files take a thread too, but the kernel gives them to one, in
+ * turn. Not counted, for nobody can tell before: writes around the page cache into holes,
+ * and what a device's queue has no room for.
  */
 #include "devices/virtio/block/async.h"
 
 #include <assert.h>
+#include <sys/stat.h>
 
 #include "base/fault.h"
 
@@ -25,6 +28,7 @@ struct blk_async {
 	unsigned slot;
 	int fd;			 /* in the slot; the device's, -1 at first */
 	bool no_nowait;		 /* the file cannot be read with RWF_NOWAIT */
+	bool is_device;		 /* a block device */
 	bool syncing;		 /* a FLUSH is in the ring */
 	unsigned working;	 /* operations in the ring that take a thread each */
 	struct blk_op *inflight; /* in the ring, newest first */
@@ -98,6 +102,15 @@ static void queue_op(struct blk_async *a, struct blk_op *op)
 		uring_fallocate(a->ring, &op->ring_op, a->slot, blk_op_mode(op), op->off, op->len);
 		return;
 	}
+}
+
+static bool takes_thread(const struct blk_async *a, const struct blk_op *op)
+{
+	if (op->kind == BLK_OP_READ)
+		return a->no_nowait;
+	if (op->kind == BLK_OP_WRITE)
+		return a->no_nowait || (a->is_device && !op->direct);
+	return true;
 }
 
 static bool may_begin(const struct blk_async *a, const struct blk_op *op)
@@ -212,7 +225,7 @@ static bool async_start(struct blk_engine *engine, struct blk_op *op)
 		return true;
 	if (read_cached(a, op))
 		return true;
-	op->ring_op.waits = a->no_nowait || (op->kind != BLK_OP_READ && op->kind != BLK_OP_WRITE);
+	op->ring_op.waits = takes_thread(a, op);
 	if (may_begin(a, op))
 		begin(a, op);
 	else
@@ -246,9 +259,10 @@ static bool must_wait(int fd)
 static int async_set_file(struct blk_engine *engine, int fd)
 {
 	struct blk_async *a = async_of(engine);
+	struct stat st;
 	int r;
 
-	assert(!a->inflight);
+	assert(!a->inflight && !a->waiting);
 	r = uring_set_file(a->ring, a->slot, fd);
 	if (r < 0) {
 		/* The kernel takes the old file out before it looks at the new one. */
@@ -258,6 +272,7 @@ static int async_set_file(struct blk_engine *engine, int fd)
 	}
 	a->fd = fd;
 	a->no_nowait = must_wait(fd);
+	a->is_device = fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
 	return 0;
 }
 

@@ -17,7 +17,7 @@
 enum {
 	BLK_ASYNC_DEPTH = 128, /* operations of one drive that are in flight at most */
 	BLK_ASYNC_WAITS = 4,   /* those among them that take a thread of the ring's each */
-	BLK_ASYNC_WORKERS = BLK_ASYNC_WAITS + 1, /* and one for its other buffered writes */
+	BLK_ASYNC_WORKERS = BLK_ASYNC_WAITS + 1, /* and one for writes that the kernel puts off */
 	BLK_ASYNC_PART = 2 << 20,		 /* bytes that the ring moves of one at a time */
 };
 
