@@ -24,8 +24,8 @@ def files(tmp_path):
     return snapshot.in_folder(tmp_path)
 
 
-def busy(start_wisp, tmp_path, name, engine=None, jailed=None, **machine):
-    vm = start_wisp(jailed=jailed)
+def busy(start_wisp, tmp_path, name, engine=None, jailed=None, console="file", **machine):
+    vm = start_wisp(jailed=jailed, console=console)
     vm.machine(**machine)
     vm.boot_source(payload.image(name))
     if engine:
@@ -88,6 +88,25 @@ def test_a_hundred_lives(start_wisp, tmp_path, files, name, engine):
     for _ in range(100):
         vm = snapshot.move(vm, start_wisp, files)
     passes(vm)
+
+
+def test_no_output_is_lost(start_wisp, tmp_path, files):
+    """Each number once and in order, whichever monitor's terminal it came out of."""
+    vm = busy(start_wisp, tmp_path, "pause-console", console="pty")
+    seen = ""
+    for _ in range(50):
+        vm.expect(r"^N \w+$")
+        vm.pause()
+        snapshot.create(vm, files)
+        snapshot.kill(vm)
+        assert "bytes of console output" not in vm.log()
+        seen += vm.console()
+        vm = start_wisp(console="pty")
+        snapshot.load(vm, files, resume_vm=True)
+    vm.expect(r"^N \w+$")
+    passes(vm)
+    numbers = re.findall(r"^N (\w+)$", seen + vm.console(), re.MULTILINE)
+    assert [int(n, 16) for n in numbers] == list(range(len(numbers)))
 
 
 def test_memory_is_the_same(start_wisp, tmp_path, files):
