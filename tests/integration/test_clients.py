@@ -290,17 +290,9 @@ def kata_config(where, kernel, args, metrics, log, more=None, seen=None, nets=()
     return path
 
 
-def kata_running(api):
-    """An error is a no: a socket is in its folder before anyone listens on it."""
-    try:
-        return api.get("/").json["state"] == "Running"
-    except ConnectionRefusedError:
-        return False
-
-
 def kata_wait(api):
     end = time.monotonic() + host.deadline(10)
-    while not kata_running(api):
+    while api.state() != "Running":
         assert time.monotonic() < end
         time.sleep(0.02)
 

@@ -64,6 +64,13 @@ class Api:
     def get(self, path, **more):
         return self.request("GET", path, **more)
 
+    def state(self):
+        """Of the microVM; None: nobody listens yet. The socket is there a moment before that."""
+        try:
+            return self.get("/").json["state"]
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+
     def put(self, path, body=None, **more):
         return self.request("PUT", path, body, **more)
 
