@@ -68,8 +68,10 @@ static int make_table(struct uring *u, const struct uring_cfg *cfg)
 {
 	struct io_uring_rsrc_register table = { .nr = cfg->files,
 						.flags = IORING_RSRC_REGISTER_SPARSE };
-	/* Two pools of the kernel's: for syncs, allocations and what it puts off itself, and for
-	 * reads and writes that wait. */
+	/*
+	 * Of two pools of the kernel's: for syncs, allocations and what it puts off itself, and
+	 * for reads and writes that wait.
+	 */
 	unsigned workers[2] = { cfg->workers, cfg->workers };
 	int r = reg(u, IORING_REGISTER_FILES2, &table, sizeof(table));
 

@@ -404,11 +404,12 @@ def test_devices_count_what_the_guest_did(start_wisp, tmp_path, engine):
                          and not f.startswith("queue_event")), 0),
         "read_count": 5, "read_bytes": 5 * 1024, "write_count": 3, "write_bytes": 3 * 4096,
         "flush_count": 2, "invalid_reqs_count": 4}
-    assert 0 < total(used, "queue_event_count") <= 5 + 3 + 2 + 4
+    # A kick may come after the look that has found its request.
+    assert 0 < total(used, "queue_event_count") <= 2 * (5 + 3 + 2 + 4)
     assert all(total(idle, field) == 0 for field in metrics.GROUPS["block"]
                if not field.endswith("_agg"))
     assert total("entropy", "entropy_bytes") == 7 * 256
-    assert 0 < total("entropy", "entropy_event_count") <= 7
+    assert 0 < total("entropy", "entropy_event_count") <= 2 * 7
     assert total("uart", "write_count") == len((vm.where / "console.txt").read_bytes())
     # One interrupt for each of 14 and 7 requests: polling drivers do not suppress them.
     assert total("interrupts", "triggers") == 14 + 7
