@@ -44,14 +44,7 @@ def wait_for(vm, command, answer, timeout=30):
 
 def open_files(vm):
     """The names of what the monitor holds open, without the API's connections: they come and go."""
-    fds = f"/proc/{vm.pid}/fd"
-    names = []
-    for fd in os.listdir(fds):
-        try:
-            names.append(os.readlink(f"{fds}/{fd}"))
-        except FileNotFoundError:
-            pass
-    return [name for name in names if not name.startswith("socket:")]
+    return [name for name in host.open_files(vm.pid).values() if not name.startswith("socket:")]
 
 
 # --- data ---

@@ -272,7 +272,7 @@ def test_thirty_two_vcpus(start_wisp):
 
 def memory_files(pid):
     """Descriptors of a microVM's memory that can be shared."""
-    return [fd for fd in Path(f"/proc/{pid}/fd").iterdir() if "memfd:guest_memory" in os.readlink(fd)]
+    return [fd for fd, name in host.open_files(pid).items() if "memfd:guest_memory" in name]
 
 
 @pytest.mark.parametrize("pages", ["None", "Transparent"])

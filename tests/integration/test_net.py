@@ -266,8 +266,7 @@ def handed_over(start_wisp, tap):
     finally:
         os.close(fd)
         os.close(spare)
-    open_files = [os.readlink(f"/proc/{vm.pid}/fd/{n}") for n in os.listdir(f"/proc/{vm.pid}/fd")
-                  if os.path.islink(f"/proc/{vm.pid}/fd/{n}")]
+    open_files = host.open_files(vm.pid).values()
     assert "/dev/net/tun" in open_files and "/dev/zero" not in open_files
     assert vm.api.get("/vm/config").json["network-interfaces"][0]["host_dev_fd"] == "net"
     return vm

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streams between the host's programs and a Linux guest; the socket's file."""
 
-import contextlib
 import os
 import queue
 import re
@@ -136,11 +135,7 @@ def connect_often(vm, path, count):
 
 def descriptors(vm):
     """Sockets that are open."""
-    count = 0
-    for name in os.listdir(f"/proc/{vm.pid}/fd"):
-        with contextlib.suppress(FileNotFoundError):  # it closes just now
-            count += os.readlink(f"/proc/{vm.pid}/fd/{name}").startswith("socket:")
-    return count
+    return sum(name.startswith("socket:") for name in host.open_files(vm.pid).values())
 
 
 def expect_descriptors(vm, count):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the host can do, the guests it has, and what a process takes of it."""
 
+import contextlib
 import functools
 import os
 import subprocess
@@ -104,6 +105,15 @@ def usage(pid):
             rss = int(line.split()[1])
     return Usage(len(os.listdir(proc / "fd")), len(os.listdir(proc / "task")),
                  len((proc / "maps").read_text().splitlines()), rss)
+
+
+def open_files(pid):
+    """What each descriptor of a process leads to, by its path in /proc. One may close meanwhile."""
+    found = {}
+    for link in (Path("/proc") / str(pid) / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found[link] = os.readlink(link)
+    return found
 
 
 def tasks(pid):
