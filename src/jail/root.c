@@ -85,16 +85,27 @@ static void make_tiny(int ready)
 	_exit(1);
 }
 
+static bool is_mount(const char *path)
+{
+	struct statx st;
+
+	return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &st) == 0 &&
+	       st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
 /*
  * The kernel mounts a mount namespace nowhere where the mount would show up in other
  * namespaces too, and /run is so shared on most hosts: then the file becomes a private mount
- * of its own first.
+ * of its own first. Once: it may refuse after that as well (Linux 6.18, in a namespace whose
+ * number is above that of the new one), and the next jailer tries again.
  */
 static int pin(const char *path)
 {
 	if (mount(path, ROOT_PINNED, NULL, MS_BIND, NULL) == 0)
 		return 0;
-	if (errno != EINVAL || mount(ROOT_PINNED, ROOT_PINNED, NULL, MS_BIND, NULL) < 0)
+	if (errno != EINVAL)
+		return -errno;
+	if (!is_mount(ROOT_PINNED) && mount(ROOT_PINNED, ROOT_PINNED, NULL, MS_BIND, NULL) < 0)
 		return -errno;
 	if (mount("", ROOT_PINNED, NULL, MS_PRIVATE, NULL) < 0 ||
 	    mount(path, ROOT_PINNED, NULL, MS_BIND, NULL) < 0)
