@@ -23,7 +23,8 @@ WORKS = [Work(f"4 KiB {'write' if w else 'read'}, depth {d}", d, write=w)
 # Fields of fio's terse output: kilobytes and requests per second, of reads and of writes.
 LOOP = (f"for w in {{works}}; do echo BEGIN; set -- $(echo $w | tr : ' '); fio --name=j "
         f"--filename=/dev/vda --ioengine=libaio --direct=1 --size={FILE_MIB}m --norandommap "
-        f"--runtime={RUN_S} --time_based --iodepth=$1 --rw=$2 --bs=$3 --minimal --output=/tmp/o; "
+        f"--runtime={RUN_S} --time_based --iodepth=$1 --rw=$2 --bs=$3 --minimal --eta=never "
+        "--output=/tmp/o; "
         "echo FIO $(cut -d';' -f6,8,47,49 /tmp/o | tr ';' ' '); done")
 
 
