@@ -18,7 +18,7 @@ NO_RDRAND = {"cpuid_modifiers": [
      "modifiers": [{"register": "ecx", "bitmap": "0b" + "x0" + "x" * 30}]},
     {"leaf": "0x7", "subleaf": "0x0", "flags": 1,
      "modifiers": [{"register": "ebx", "bitmap": "0b" + "x" * 13 + "0" + "x" * 18}]}]}
-SICK = ("I/O error|Oops|BUG:|general protection|soft lockup|detected stalls|blocked for more than|"
+SICK = ("I/O error|Oops|BUG:|general protection|soft lockup|detected stall|blocked for more than|"
         "clocksource.*unstable")
 # Whether time runs back between processors.
 CLOCKS = host.TOP / "build" / "guest" / "linux" / "clocks"

@@ -52,7 +52,7 @@ def wisp_argv(where, guest, image, engine, direct):
     config.write_text(json.dumps({
         "boot-source": {"kernel_image_path": str(guest.kernel), "initrd_path": str(guest.initrd),
                         "boot_args": arguments(WORKS)},
-        "machine-config": {"vcpu_count": 1, "mem_size_mib": 256},
+        "machine-config": {"vcpu_count": 1, "mem_size_mib": 256, "huge_pages": "Transparent"},
         "drives": [{"drive_id": "d", "is_root_device": False, "path_on_host": str(image),
                     "cache_type": "Writeback", "io_engine": engine, "direct": direct}]}))
     return [wisp.BINARY, "--no-api", "--config-file", config, "--level", "Error",

@@ -76,7 +76,8 @@ def start_wisp(where, tap, work):
     config.write_text(json.dumps({
         "boot-source": {"kernel_image_path": str(payload.image("bench-net")),
                         "boot_args": f"{WISP_WINDOWS} {work.words()}"},
-        "machine-config": {"vcpu_count": 1, "mem_size_mib": 128}, "drives": [],
+        "machine-config": {"vcpu_count": 1, "mem_size_mib": 128,
+                           "huge_pages": "Transparent"}, "drives": [],
         "metrics": {"metrics_path": str(where / "net.metrics")},
         "network-interfaces": [{"iface_id": "eth0", "host_dev_name": tap}]}))
     (where / "net.metrics").unlink(missing_ok=True)
