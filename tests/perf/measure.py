@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from framework import host, wisp
 
-QEMU = "qemu-system-x86_64"
+QEMU = ("qemu-system-x86_64", "-name", "debug-threads=on")  # or its vCPUs have no names
 POLL_S = 0.0002
 LIMIT_S = 30 * host.SLOW
 
@@ -49,10 +49,11 @@ def cpu_beside_vcpus(pid):
     proc = Path("/proc") / str(pid)
     words = (proc / "stat").read_text().rpartition(")")[2].split()
     total = sum(int(w) for w in words[11:13]) / os.sysconf("SC_CLK_TCK")
-    for task in (proc / "task").iterdir():
-        if (task / "comm").read_text().startswith(("fc_vcpu", "CPU ")):
-            total -= int((task / "schedstat").read_text().split()[0]) / 1e9
-    return total
+    vcpus = [task for task in (proc / "task").iterdir()
+             if (task / "comm").read_text().startswith(("fc_vcpu", "CPU "))]
+    if not vcpus:
+        raise RuntimeError(f"process {pid} has no thread with the name of a vCPU")
+    return total - sum(int((t / "schedstat").read_text().split()[0]) for t in vcpus) / 1e9
 
 
 class Lines:
@@ -136,7 +137,7 @@ class Bench:
         """QEMU's microvm machine with a QMP socket in the API's place."""
         path = self._socket("qemu")
         accel = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg"
-        started = Started([QEMU, "-M", "microvm", "-accel", accel, "-m", mem, "-nodefaults",
+        started = Started([*QEMU, "-M", "microvm", "-accel", accel, "-m", mem, "-nodefaults",
                            "-no-user-config", "-display", "none", "-serial", "null",
                            "-qmp", f"unix:{path},server=on,wait=off",
                            *(("-S",) if stopped else ()), *args], path, b"", b"{\"QMP\"")

@@ -103,7 +103,8 @@ def start_wisp(where, image, engine, direct):
             "machine-config": {"vcpu_count": 1, "mem_size_mib": 128,
                                "huge_pages": "Transparent"},
             "drives": [{"drive_id": "d", "is_root_device": False, "path_on_host": str(image),
-                        "cache_type": "Writeback", "io_engine": engine, **({"direct": True} if direct else {})}]}))
+                        "cache_type": "Writeback", "io_engine": engine,
+                        **({"direct": True} if direct else {})}]}))
         return [wisp.BINARY, "--no-api", "--config-file", config, "--level", "Error",
                 "--log-path", where / "block.log"]
     return argv
@@ -111,7 +112,7 @@ def start_wisp(where, image, engine, direct):
 
 def start_qemu(_, image, aio, direct):
     def argv(words):
-        return [QEMU, "-M", "microvm,rtc=off,pit=off,isa-serial=on", "-accel", "kvm", "-m", 128,
+        return [*QEMU, "-M", "microvm,rtc=off,pit=off,isa-serial=on", "-accel", "kvm", "-m", 128,
                 "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
                 "-no-reboot", "-global", "virtio-mmio.force-legacy=false",
                 "-object", "iothread,id=io", "-blockdev",

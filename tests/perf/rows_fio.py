@@ -25,7 +25,7 @@ LOOP = (f"for w in {{works}}; do echo BEGIN; set -- $(echo $w | tr : ' '); fio -
         f"--filename=/dev/vda --ioengine=libaio --direct=1 --size={FILE_MIB}m --norandommap "
         f"--runtime={RUN_S} --time_based --iodepth=$1 --rw=$2 --bs=$3 --minimal --eta=never "
         "--output=/tmp/o; "
-        "echo FIO $(cut -d';' -f6,8,47,49 /tmp/o | tr ';' ' '); done")
+        "echo FIO $(cut -d';' -f6,8,47,49 /tmp/o | tr ';' ' '); done; sleep 1000")
 
 
 def arguments(works):
@@ -60,7 +60,7 @@ def wisp_argv(where, guest, image, engine, direct):
 
 
 def qemu_argv(guest, image, aio, direct):
-    return [QEMU, "-M", "microvm,rtc=off,isa-serial=on", "-accel", "kvm", "-m", 256,
+    return [*QEMU, "-M", "microvm,rtc=off,isa-serial=on", "-accel", "kvm", "-m", 256,
             "-cpu", "host", "-nodefaults", "-no-user-config", "-display", "none", "-serial",
             "stdio", "-no-reboot", "-object", "iothread,id=io", "-blockdev",
             f"driver=file,filename={image},aio={aio},cache.direct={'on' if direct else 'off'},"

@@ -88,7 +88,7 @@ def start_wisp(where, tap, work):
 
 def start_qemu(vhost):
     def argv(_, tap, work):
-        return [QEMU, "-M", "microvm,rtc=off,pit=off,isa-serial=on", "-accel", "kvm", "-m", 128,
+        return [*QEMU, "-M", "microvm,rtc=off,pit=off,isa-serial=on", "-accel", "kvm", "-m", 128,
                 "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
                 "-no-reboot", "-global", "virtio-mmio.force-legacy=false", "-netdev",
                 f"tap,id=n,ifname={tap},script=no,downscript=no,vhost={vhost}", "-device",

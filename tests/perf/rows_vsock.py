@@ -12,25 +12,16 @@ import re
 import socket
 import statistics
 import time
-from pathlib import Path
 
 from framework import host, vsock
 from framework.guest import ARGS
 from framework.wisp import Wisp
+from measure import cpu_beside_vcpus
 
 MIB = 1 << 20
 SIZE = (256 if host.SLOW == 1 else 16) * MIB
 ROUNDS = 2000 // host.SLOW
 REPEATS = 3
-
-
-def cpu_beside_vcpus(pid):
-    """Seconds of all threads but those that run guest code."""
-    total = 0.0
-    for task in (Path("/proc") / str(pid) / "task").iterdir():
-        if not (task / "comm").read_text().startswith("fc_vcpu"):
-            total += int((task / "schedstat").read_text().split()[0]) / 1e9
-    return total
 
 
 class Meter:
