@@ -52,6 +52,13 @@ def place():
     shutil.rmtree(where)
 
 
+def listens(path):
+    """Without a trial: passt serves one connection."""
+    accepts = "00010000"  # __SO_ACCEPTCON
+    sockets = (line.split() for line in Path("/proc/thread-self/net/unix").read_text().splitlines())
+    return any(fields[3] == accepts and fields[7:] == [str(path)] for fields in sockets)
+
+
 class Passt:
     def __init__(self, where):
         self.socket = where / "passt.socket"
@@ -61,7 +68,7 @@ class Passt:
             [*AS_USER, "passt", "--foreground", "--socket", str(self.socket)],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT)
         end = time.monotonic() + host.deadline(20)
-        while not self.socket.exists():
+        while not listens(self.socket):
             assert self._process.poll() is None and time.monotonic() < end, \
                 (where / "passt.txt").read_text()
             time.sleep(0.05)
